@@ -1,0 +1,67 @@
+/** What a host hands to the engine, and the one way both hosts turn an adapter into it. No Node, no DOM. */
+
+export type GpuKind = 'hardware' | 'llvmpipe' | 'swiftshader' | 'software';
+
+export interface OpenedGpu {
+  device: GPUDevice;
+  adapter: GPUAdapter;
+  /** As the driver calls it: "NVIDIA H100 80GB HBM3". */
+  name: string;
+  kind: GpuKind;
+  /** 'vulkan', 'metal', 'd3d12', 'opengles', or 'browser'. */
+  backend: string;
+  software: boolean;
+  /** Sentences the user should see once: slow adapter, refused limit. */
+  notes: string[];
+  /** Destroys the device; a second call does nothing. */
+  close(): void;
+}
+
+/** Asked for wherever the adapter offers them, never required. */
+const USEFUL_FEATURES = [
+  'core-features-and-limits',
+  'shader-f16',
+  'subgroups',
+  'subgroup-size-control',
+  'timestamp-query',
+  'chromium-experimental-subgroup-matrix',
+] as GPUFeatureName[];
+
+/** 'software' stands for a CPU renderer that is neither llvmpipe nor SwiftShader (WARP, softpipe). */
+export function kindOf(name: string, isFallback = false): GpuKind {
+  if (/swiftshader/i.test(name)) return 'swiftshader';
+  if (/llvmpipe|lavapipe/i.test(name)) return 'llvmpipe';
+  return isFallback || /softpipe|swrast|basic render|\bwarp\b/i.test(name) ? 'software' : 'hardware';
+}
+
+/** All numeric limits of an adapter (or device), by name. */
+export function limitsOf(limits: GPUSupportedLimits): Record<string, number> {
+  const out: Record<string, number> = {};
+  for (const key in limits) {
+    const value = limits[key as keyof GPUSupportedLimits];
+    if (typeof value === 'number') out[key] = value;
+  }
+  return out;
+}
+
+/**
+ * A device with every limit and every useful feature of the adapter. A limit that the implementation lists but refuses is
+ * dropped and named in `notes`; any other failure is thrown as it is.
+ */
+export async function requestFullDevice(adapter: GPUAdapter, notes: string[]): Promise<GPUDevice> {
+  const requiredLimits = limitsOf(adapter.limits);
+  const requiredFeatures = USEFUL_FEATURES.filter((feature) => adapter.features.has(feature));
+  for (;;) {
+    try {
+      return await adapter.requestDevice({ requiredLimits, requiredFeatures });
+    } catch (error) {
+      const text = String(error);
+      const refused = Object.keys(requiredLimits).find((key) => new RegExp(`\\b${key}\\b`).test(text));
+      if (!refused) throw error;
+      notes.push(
+        `The adapter offers ${refused} = ${requiredLimits[refused]} and then refuses it; its default is used.`,
+      );
+      delete requiredLimits[refused];
+    }
+  }
+}

@@ -1,0 +1,112 @@
+/**
+ * SwiftShader out of npm's @sparticuz/chromium: a Vulkan device and a Vulkan loader for Linux machines that have neither.
+ *
+ * Its libraries are unpacked once into a per-user cache and loaded by their path with RTLD_NODELETE. When Dawn then asks for
+ * "libvulkan.so.1", the dynamic linker finds a library of that soname already in the process, so neither LD_LIBRARY_PATH nor
+ * a second process is needed.
+ */
+import { randomUUID } from 'node:crypto';
+import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { createRequire } from 'node:module';
+import { homedir, tmpdir, userInfo } from 'node:os';
+import { dirname, join } from 'node:path';
+import { brotliDecompressSync } from 'node:zlib';
+import { loadLibrary } from './shared_library.ts';
+
+const PACKAGE = '@sparticuz/chromium';
+const FILES = ['libvk_swiftshader.so', 'vk_swiftshader_icd.json', 'libvulkan.so.1'];
+
+/** Regular files of a ustar archive, by base name: 512-byte headers, name at 0, octal size at 124, type at 156. */
+export function readTar(bytes: Uint8Array): Map<string, Uint8Array> {
+  const files = new Map<string, Uint8Array>();
+  const text = (from: number, length: number) =>
+    new TextDecoder().decode(bytes.subarray(from, from + length)).split('\0')[0];
+  for (let at = 0; at + 512 <= bytes.length && bytes[at] !== 0; ) {
+    const size = Number.parseInt(text(at + 124, 12).trim() || '0', 8);
+    const type = text(at + 156, 1);
+    const name = text(at, 100).split('/').pop() ?? '';
+    if (!Number.isFinite(size) || at + 512 + size > bytes.length)
+      throw new Error(`the archive is damaged at byte ${at}`);
+    if (type === '0' || type === '') files.set(name, bytes.subarray(at + 512, at + 512 + size));
+    at += 512 + Math.ceil(size / 512) * 512;
+  }
+  return files;
+}
+
+function packageRoot(): string | undefined {
+  try {
+    let folder = dirname(createRequire(import.meta.url).resolve(PACKAGE));
+    while (!existsSync(join(folder, 'bin', 'swiftshader.tar.br'))) {
+      if (folder === dirname(folder)) return undefined;
+      folder = dirname(folder);
+    }
+    return folder;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Folders of this user alone: a library must never be loaded out of a folder that somebody else can write. */
+function cacheFolders(): string[] {
+  const base = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
+  return [join(base, 'action3d'), join(tmpdir(), `action3d-${userInfo().uid}`)];
+}
+
+function privateFolder(folder: string): void {
+  mkdirSync(folder, { recursive: true, mode: 0o700 });
+  const stat = lstatSync(folder);
+  if (!stat.isDirectory() || stat.uid !== userInfo().uid || (stat.mode & 0o022) !== 0)
+    throw new Error(`${folder} is not a folder that only this user can write`);
+}
+
+/** Unpacks beside the target and renames, so that processes started together never see half a library. */
+function unpack(root: string, parent: string, version: string): string {
+  const target = join(parent, `swiftshader-${version}`);
+  privateFolder(parent);
+  if (FILES.every((name) => existsSync(join(target, name)))) return target;
+  const archive = readTar(brotliDecompressSync(readFileSync(join(root, 'bin', 'swiftshader.tar.br'))));
+  const fresh = `${target}.${process.pid}.${randomUUID()}`;
+  mkdirSync(fresh, { mode: 0o700 });
+  try {
+    for (const name of FILES) {
+      const bytes = archive.get(name);
+      if (!bytes) throw new Error(`${PACKAGE} ${version} holds no ${name}`);
+      writeFileSync(join(fresh, name), bytes, { mode: 0o755 });
+    }
+    renameSync(fresh, target);
+  } catch (error) {
+    rmSync(fresh, { recursive: true, force: true });
+    if (!FILES.every((name) => existsSync(join(target, name)))) throw error;
+  }
+  return target;
+}
+
+let icd: { path: string } | { refusal: string } | undefined;
+
+/** Loads SwiftShader's Vulkan loader into this process. Returns the path of its ICD file, or why there is none. */
+export function loadSwiftShader(): { path: string } | { refusal: string } {
+  icd ??= tryLoad();
+  return icd;
+}
+
+function tryLoad(): { path: string } | { refusal: string } {
+  if (process.platform !== 'linux' || process.arch !== 'x64')
+    return {
+      refusal: `npm's ${PACKAGE} carries SwiftShader for linux-x64 only, this is ${process.platform}-${process.arch}`,
+    };
+  const root = packageRoot();
+  if (!root) return { refusal: `the optional npm package ${PACKAGE} is not installed` };
+  const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
+  const reasons: string[] = [];
+  for (const parent of cacheFolders()) {
+    try {
+      const folder = unpack(root, parent, version);
+      const failure = loadLibrary(join(folder, 'libvulkan.so.1'), { keep: true });
+      if (!failure) return { path: join(folder, 'vk_swiftshader_icd.json') };
+      reasons.push(failure);
+    } catch (error) {
+      reasons.push(error instanceof Error ? error.message : String(error));
+    }
+  }
+  return { refusal: `SwiftShader could not be unpacked and loaded: ${reasons.join('; ')}` };
+}
