@@ -1,0 +1,310 @@
+import { addKernel, fillKernel } from '../shaders/elementwise.wgsl.ts';
+import type { Device } from './device.ts';
+import { ActionError, FitError, ShapeError } from './errors.ts';
+import { type Kernel, packParams } from './kernel.ts';
+import { type Lifetime, type MemoryPlan, planMemory } from './memory.ts';
+import { ceilDiv, formatShape, roundUp, sameShape } from './shape.ts';
+import * as tape from './tape.ts';
+import { type Dtype, pitchOf, rows, type Storage, storedBytes, type Tensor, vec4s } from './tensor.ts';
+
+/** One thing the device will do. A recording is a list of these; printing it is the debugger. */
+export type Command =
+  | {
+      kind: 'dispatch';
+      kernel: Kernel;
+      tensors: Readonly<Record<string, Tensor>>;
+      paramsOffset: number;
+      groups: readonly [number, number, number];
+    }
+  | { kind: 'copy'; from: Tensor; to: Tensor }
+  | { kind: 'clear'; tensor: Tensor };
+
+/** Bytes a recording will hold once it is a program. */
+export interface RecordingPlan extends MemoryPlan {
+  /** Uniform buffer with the parameters of all dispatches. */
+  readonly paramsBytes: number;
+  /** Slots plus parameters: exactly what Program.create allocates. */
+  readonly totalBytes: number;
+}
+
+export const PARAMS_ALIGNMENT = 256;
+const MAX_GROUPS = 65535;
+
+/**
+ * A traced piece of work: ops append commands here, the tape remembers what made what, plan() tells the memory it will
+ * take. `Program.create` turns it into something that runs.
+ */
+export class Recording {
+  readonly device: Device;
+  readonly label: string;
+  readonly commands: Command[] = [];
+  private readonly nodes: tape.Node[] = [];
+  /** Packed parameters, one block of PARAMS_ALIGNMENT bytes each in the program's uniform buffer. */
+  readonly params: Uint32Array<ArrayBuffer>[] = [];
+  private readonly paramsOffsets = new Map<string, number>();
+  private readonly written = new Set<Storage>();
+  readonly kept = new Set<Storage>();
+  private gradEnabled = true;
+  /** Set by Program: nothing can be added any more. */
+  sealed = false;
+
+  constructor(device: Device, label: string) {
+    this.device = device;
+    this.label = label;
+  }
+
+  // ---- tensors ----------------------------------------------------------------------------------------------------
+
+  /** A temporary: memory is planned from its first to its last use in this recording. */
+  tensor(shape: readonly number[], label: string, options: { dtype?: Dtype; dense?: boolean } = {}): Tensor {
+    if (shape.some((n) => !Number.isInteger(n) || n < 1)) {
+      throw new ShapeError(
+        `'${label}' would have shape ${formatShape(shape)}; every extent must be a positive integer`,
+      );
+    }
+    const pitch = pitchOf(shape, options.dense ?? false);
+    const bytes = Math.max(16, roundUp(shape.slice(0, -1).reduce((a, b) => a * b, 1) * pitch * 4, 16));
+    const limit = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize);
+    if (bytes > limit) {
+      throw new FitError(
+        `'${label}' ${formatShape(shape)} needs ${bytes} bytes in one buffer but this adapter allows ${limit}; use a smaller patch, batch or fewer channels`,
+      );
+    }
+    const storage: Storage = { label, bytes };
+    return { label, shape, pitch, dtype: options.dtype ?? 'f32', storage, offset: 0, requiresGrad: false };
+  }
+
+  /** A temporary of the same shape, dtype and layout. */
+  like(t: Tensor, label: string): Tensor {
+    return this.tensor(t.shape, label, {
+      dtype: t.dtype,
+      dense: t.pitch === t.shape[t.shape.length - 1] && t.pitch % 4 !== 0,
+    });
+  }
+
+  /** The same values under another shape; the stored bytes must not change. No gradient is lost. */
+  reshape(t: Tensor, shape: readonly number[]): Tensor {
+    const view: Tensor = { ...t, shape, pitch: pitchOf(shape, t.pitch % 4 !== 0), grad: undefined };
+    if (storedBytes(view) !== storedBytes(t) || (view.pitch !== t.pitch && t.pitch !== t.shape[t.shape.length - 1])) {
+      throw new ShapeError(
+        `reshape: '${t.label}' ${formatShape(t.shape)} does not lie in memory as ${formatShape(shape)}`,
+      );
+    }
+    return this.node('reshape', [t], view, (dy, gradients) => gradients.pass(0, this.reshape(dy, t.shape)));
+  }
+
+  /** The same values, cut off from differentiation. */
+  detach(t: Tensor): Tensor {
+    return { ...t, requiresGrad: false, grad: undefined };
+  }
+
+  /** Keeps a temporary readable after the program ran: its memory is not shared with anything later. */
+  keep(t: Tensor): Tensor {
+    this.kept.add(t.storage);
+    return t;
+  }
+
+  // ---- commands ---------------------------------------------------------------------------------------------------
+
+  /**
+   * Appends a kernel. `tensors` by binding name, `params` by field name of `struct Params`, `work` either the number
+   * of invocations (folded over two dimensions where one holds only 65,535 groups) or explicit workgroup counts.
+   */
+  dispatch(
+    kernel: Kernel,
+    tensors: Readonly<Record<string, Tensor>>,
+    params: Readonly<Record<string, number>>,
+    work: number | readonly [number, number, number],
+  ): void {
+    const writes = new Set<Storage>();
+    for (const { name, access } of kernel.bindings) {
+      if (access === 'read_write') writes.add(this.bound(kernel, tensors, name).storage);
+    }
+    for (const { name, access } of kernel.bindings) {
+      if (access !== 'read') continue;
+      const t = this.bound(kernel, tensors, name);
+      if (writes.has(t.storage))
+        throw new ActionError(`kernel '${kernel.name}' would read and write '${t.storage.label}' at once`);
+      this.assertWritten(t, kernel.name);
+    }
+    for (const storage of writes) this.written.add(storage);
+    this.append({
+      kind: 'dispatch',
+      kernel,
+      tensors,
+      paramsOffset: kernel.params.length > 0 ? this.pushParams(packParams(kernel, params)) : 0,
+      groups: typeof work === 'number' ? fold(ceilDiv(work, kernel.workgroup[0])) : checkedGroups(kernel, work),
+    });
+  }
+
+  copy(from: Tensor, to: Tensor): void {
+    if (storedBytes(from) !== storedBytes(to)) {
+      throw new ShapeError(
+        `copy: '${from.label}' ${formatShape(from.shape)} into '${to.label}' ${formatShape(to.shape)}`,
+      );
+    }
+    this.assertWritten(from, 'copy');
+    this.written.add(to.storage);
+    this.append({ kind: 'copy', from, to });
+  }
+
+  /** Sets a tensor to zero. */
+  clear(tensor: Tensor): void {
+    this.written.add(tensor.storage);
+    this.append({ kind: 'clear', tensor });
+  }
+
+  // ---- differentiation --------------------------------------------------------------------------------------------
+
+  /** Registers an op's output and its backward rule; returns the output, marked when a gradient will flow. */
+  node(op: string, inputs: readonly Tensor[], output: Tensor, backward: tape.Node['backward']): Tensor {
+    if (!this.gradEnabled || !inputs.some((t) => t.requiresGrad)) return { ...output, requiresGrad: false };
+    const marked = { ...output, requiresGrad: true };
+    this.nodes.push({ op, inputs, output: marked, backward });
+    return marked;
+  }
+
+  /** Runs `body` without remembering anything for backward. */
+  noGrad<T>(body: () => T): T {
+    const before = this.gradEnabled;
+    this.gradEnabled = false;
+    try {
+      return body();
+    } finally {
+      this.gradEnabled = before;
+    }
+  }
+
+  /**
+   * Appends the backward pass of a loss (shape [1]) or, with `seed`, of any output given its gradient. Gradients of
+   * `leaves` that the loss does not reach are set to zero, so that a replay never sees old ones.
+   */
+  backward(output: Tensor, options: { seed?: Tensor; leaves?: readonly Tensor[] } = {}): void {
+    const seed = options.seed ?? this.constant(output, 1);
+    if (!sameShape(seed.shape, output.shape)) {
+      throw new ShapeError(
+        `backward: gradient ${formatShape(seed.shape)} for '${output.label}' ${formatShape(output.shape)}`,
+      );
+    }
+    if (!output.requiresGrad) {
+      throw new ActionError(`backward: nothing with a gradient leads to '${output.label}'`);
+    }
+    const reached = this.noGrad(() =>
+      tape.backward(this.nodes, output, seed, {
+        like: (t, label) => this.like(t, label),
+        sum: (a, b) => {
+          const sum = this.like(a, `${a.label}+`);
+          this.dispatch(addKernel(), { a, b, y: sum }, { count: vec4s(a) }, vec4s(a));
+          return sum;
+        },
+        accumulate: (target, g) => {
+          const before = this.like(target, `${target.label}.before`);
+          this.copy(target, before);
+          this.dispatch(addKernel(), { a: before, b: g, y: target }, { count: vec4s(g) }, vec4s(g));
+        },
+        copy: (from, to) => this.copy(from, to),
+      }),
+    );
+    this.nodes.length = 0;
+    for (const leaf of options.leaves ?? []) {
+      if (leaf.grad && !reached.has(leaf)) this.clear(leaf.grad);
+    }
+  }
+
+  /** A tensor like `t` filled with one value (its padding stays zero). */
+  constant(t: Tensor, value: number): Tensor {
+    const filled = this.like(t, `${value}`);
+    const params = { count: vec4s(t), channels: t.shape[t.shape.length - 1], pitch: t.pitch / 4, value };
+    this.dispatch(fillKernel(), { y: filled }, params, vec4s(t));
+    return filled;
+  }
+
+  // ---- memory -----------------------------------------------------------------------------------------------------
+
+  /** What the program will allocate, known before anything is. */
+  plan(): RecordingPlan {
+    const lifetimes = new Map<Storage, Lifetime>();
+    this.commands.forEach((command, i) => {
+      for (const { storage } of touched(command)) {
+        if (storage.buffer) continue;
+        const life = lifetimes.get(storage);
+        if (life) life.last = i;
+        else lifetimes.set(storage, { storage, first: i, last: i });
+      }
+    });
+    for (const storage of this.kept) {
+      const life = lifetimes.get(storage);
+      if (life) life.last = this.commands.length;
+    }
+    const memory = planMemory([...lifetimes.values()]);
+    const paramsBytes = Math.max(PARAMS_ALIGNMENT, this.params.length * PARAMS_ALIGNMENT);
+    return { ...memory, paramsBytes, totalBytes: memory.bytes + paramsBytes };
+  }
+
+  /** One line a command: kernel, groups, what it reads and writes. */
+  toString(): string {
+    const lines = this.commands.map((command, i) => {
+      const at = String(i).padStart(4);
+      if (command.kind === 'copy') return `${at} copy ${command.from.label} -> ${command.to.label}`;
+      if (command.kind === 'clear') return `${at} clear ${command.tensor.label}`;
+      const tensors = command.kernel.bindings
+        .filter((b) => b.access !== 'uniform')
+        .map((b) => `${b.access === 'read' ? '' : '*'}${b.name}=${describe(command.tensors[b.name])}`);
+      return `${at} ${command.kernel.name} <${command.groups.join(' ')}> ${tensors.join(' ')}`;
+    });
+    const { bytes, slots, unsharedBytes } = this.plan();
+    return [...lines, `${bytes} bytes in ${slots.length} buffers (${unsharedBytes} unshared)`].join('\n');
+  }
+
+  private append(command: Command): void {
+    if (this.sealed) throw new ActionError(`'${this.label}' is compiled; nothing can be added to it`);
+    this.commands.push(command);
+  }
+
+  private bound(kernel: Kernel, tensors: Readonly<Record<string, Tensor>>, name: string): Tensor {
+    const t = tensors[name];
+    if (!t) throw new ActionError(`kernel '${kernel.name}': nothing is bound to '${name}'`);
+    return t;
+  }
+
+  private assertWritten(t: Tensor, by: string): void {
+    if (t.storage.buffer || this.written.has(t.storage)) return;
+    throw new ActionError(`${by}: '${t.label}' is read before anything wrote it`);
+  }
+
+  private pushParams(packed: Uint32Array<ArrayBuffer>): number {
+    const key = packed.join(',');
+    let offset = this.paramsOffsets.get(key);
+    if (offset === undefined) {
+      offset = this.params.length * PARAMS_ALIGNMENT;
+      this.params.push(packed);
+      this.paramsOffsets.set(key, offset);
+    }
+    return offset;
+  }
+}
+
+function touched(command: Command): Tensor[] {
+  if (command.kind === 'copy') return [command.from, command.to];
+  if (command.kind === 'clear') return [command.tensor];
+  return Object.values(command.tensors);
+}
+
+/** Workgroups over x, spilling into y where one dimension is too short; shaders undo it with `flat_index`. */
+function fold(groups: number): [number, number, number] {
+  const y = ceilDiv(groups, MAX_GROUPS);
+  return [ceilDiv(groups, y), y, 1];
+}
+
+function checkedGroups(k: Kernel, groups: readonly [number, number, number]): readonly [number, number, number] {
+  if (groups.some((n) => n > MAX_GROUPS)) {
+    throw new FitError(
+      `kernel '${k.name}' would need ${groups.join(' x ')} workgroups; one dimension holds ${MAX_GROUPS}`,
+    );
+  }
+  return groups;
+}
+
+function describe(t: Tensor): string {
+  return `${t.label}${formatShape([...t.shape])}${rows(t) === 0 ? '!' : ''}`;
+}

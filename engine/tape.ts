@@ -1,0 +1,74 @@
+import type { Tensor } from './tensor.ts';
+
+/** Where the backward rule of an op puts the gradients of its inputs. */
+export interface Gradients {
+  /** The tensor to write the gradient of input i into, or undefined when nobody asks for it. */
+  out(i: number): Tensor | undefined;
+  /** States that the gradient of input i is `g` itself: no kernel needed. */
+  pass(i: number, g: Tensor): void;
+}
+
+/** One op as the tape remembers it. */
+export interface Node {
+  readonly op: string;
+  readonly inputs: readonly Tensor[];
+  readonly output: Tensor;
+  /** Appends the commands that turn the gradient of the output into gradients of the inputs. */
+  readonly backward: (dy: Tensor, gradients: Gradients) => void;
+}
+
+/** What the tape needs of a recording while it walks back. */
+export interface GradientSpace {
+  like(t: Tensor, label: string): Tensor;
+  /** A new tensor a + b. */
+  sum(a: Tensor, b: Tensor): Tensor;
+  /** target += g */
+  accumulate(target: Tensor, g: Tensor): void;
+  copy(from: Tensor, to: Tensor): void;
+}
+
+/**
+ * Reverse-mode differentiation: visits the nodes backwards and hands each its output's gradient. Gradients of leaves
+ * (tensors with `grad`) are written straight into their place in the flat gradient layout; a second contribution is
+ * added. Returns the leaves that were reached.
+ */
+export function backward(nodes: readonly Node[], root: Tensor, seed: Tensor, space: GradientSpace): Set<Tensor> {
+  const gradientOf = new Map<Tensor, Tensor>([[root, seed]]);
+  const reached = new Set<Tensor>();
+
+  for (let n = nodes.length - 1; n >= 0; n--) {
+    const { op, inputs, output, backward: rule } = nodes[n];
+    const dy = gradientOf.get(output);
+    if (!dy) continue;
+    gradientOf.delete(output);
+    const made: (Tensor | undefined)[] = inputs.map(() => undefined);
+    rule(dy, {
+      out(i) {
+        const input = inputs[i];
+        if (!input.requiresGrad) return undefined;
+        const direct = input.grad && !reached.has(input) && !inputs.slice(0, i).includes(input);
+        made[i] = direct ? input.grad : space.like(input, `${op}.d${i}`);
+        return made[i];
+      },
+      pass(i, g) {
+        if (inputs[i].requiresGrad) made[i] = g;
+      },
+    });
+    made.forEach((g, i) => {
+      if (!g) return;
+      const input = inputs[i];
+      if (input.grad) {
+        if (g === input.grad) reached.add(input);
+        else if (reached.has(input)) space.accumulate(input.grad, g);
+        else {
+          space.copy(g, input.grad);
+          reached.add(input);
+        }
+        return;
+      }
+      const before = gradientOf.get(input);
+      gradientOf.set(input, before ? space.sum(before, g) : g);
+    });
+  }
+  return reached;
+}
