@@ -18,6 +18,7 @@ import { conv3d, conv3dGradBias, conv3dGradInput, conv3dGradWeight } from './ref
 import { crossEntropy, crossEntropyGrad } from './reference/cross_entropy.ts';
 import { type Dense, dense } from './reference/dense.ts';
 import { dropout } from './reference/dropout.ts';
+import { ema } from './reference/ema.ts';
 import { gather } from './reference/gather.ts';
 import { gelu, geluGrad, geluTanh, geluTanhGrad } from './reference/gelu.ts';
 import { klDivergence, klDivergenceGrad } from './reference/kl_divergence.ts';
@@ -32,6 +33,7 @@ import { relu, reluGrad } from './reference/relu.ts';
 import { resize3d, resize3dGrad } from './reference/resize3d.ts';
 import { scale } from './reference/scale.ts';
 import { scatter } from './reference/scatter.ts';
+import { poly } from './reference/schedule.ts';
 import { sgd } from './reference/sgd.ts';
 import { slice, sliceGrad } from './reference/slice.ts';
 import { softDice, softDiceGrad } from './reference/soft_dice.ts';
@@ -196,5 +198,18 @@ check('clip', (t, { maxNorm }) => {
   const [a, b] = [dense(t('a').shape, t('a').data), dense(t('b').shape, t('b').data)];
   return { norm: clipByGlobalNorm([a.data, b.data], maxNorm), a_after: a, b_after: b };
 });
+
+check('ema', (t, { decay }) => {
+  const teacher = dense(t('teacher').shape, t('teacher').data);
+  ema(teacher.data, t('student').data, decay);
+  return { y: teacher };
+});
+
+check('poly', (t, { rate, power }) => ({
+  y: dense(
+    t('y').shape,
+    Array.from(t('y').data, (_, step) => poly(step, t('y').data.length, rate, power)),
+  ),
+}));
 
 test.run();
