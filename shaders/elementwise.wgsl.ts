@@ -1,16 +1,20 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
+export type Binary = 'add' | 'sub' | 'mul';
+
+const OPERATOR = { add: '+', sub: '-', mul: '*' } as const;
+
 /**
- * add: y = a + b over vec4 units.
+ * add, sub, mul: y = a + b, a - b, a * b over vec4 units; padding stays zero because it is zero in both.
  *
  * layout   flat; one invocation a vec4
  * cost     48 bytes an invocation, memory bound
  * mirror   test/reference/elementwise.ts
  */
-export function addKernel(): Kernel {
+export function binaryKernel(op: Binary): Kernel {
   return kernel(
-    'add',
+    op,
     wgsl`
 struct Params { count: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -20,7 +24,55 @@ struct Params { count: u32 }
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
-  y[i] = a[i] + b[i];
+  y[i] = a[i] ${OPERATOR[op]} b[i];
+}
+`,
+  );
+}
+
+/** y = a + b: what the tape adds gradients with. */
+export function addKernel(): Kernel {
+  return binaryKernel('add');
+}
+
+/**
+ * scale: y = factor x, the factor a constant of the recording.
+ *
+ * layout   flat; one invocation a vec4
+ * cost     32 bytes an invocation, memory bound
+ * mirror   test/reference/elementwise.ts
+ */
+export function scaleKernel(): Kernel {
+  return kernel(
+    'scale',
+    wgsl`
+struct Params { count: u32, factor: f32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  y[i] = p.factor * x[i];
+}
+`,
+  );
+}
+
+/** scale_by: y = scalars[index] x, the factor read on the device: it may change from replay to replay. As scale. */
+export function scaleByKernel(): Kernel {
+  return kernel(
+    'scale_by',
+    wgsl`
+struct Params { count: u32, index: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> scalars: array<f32>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  y[i] = scalars[p.index] * x[i];
 }
 `,
   );
