@@ -5,7 +5,7 @@ const scaled = (x: Dense, temperature: number): Dense => ({ shape: x.shape, data
 
 /**
  * (1 / rows) sum over rows and j of P_t (log P_t - log P_s), P_t = softmax(teacher / temperatureT), P_s = softmax(student / temperatureS).
- * method.md 2.4; torch.nn.functional.kl_div(log P_s, log P_t, reduction='batchmean', log_target=True).
+ * ACTION's distillation (You et al. 2023); torch.nn.functional.kl_div(log P_s, log P_t, reduction='batchmean', log_target=True).
  */
 export function klDivergence(teacher: Dense, student: Dense, temperatureT: number, temperatureS: number): number {
   const [rows] = rowsOf(teacher);

@@ -2,7 +2,7 @@ import { type Dense, rowsOf, zeros } from './dense.ts';
 import { softmax, softmaxGrad } from './softmax.ts';
 
 export type SoftDiceOptions = {
-  /** Denominator sum p^2 + y^2 (method.md 4.6) or sum p + y (Milletari's plain form, nnU-Net). */
+  /** Denominator sum p^2 + y^2 (V-Net, Milletari et al. 2016; ACTION) or the plain sum p + y (nnU-Net). */
   squared?: boolean;
   /** Whether class 0 enters the mean over classes. */
   background?: boolean;
