@@ -25,12 +25,13 @@ export class Device {
   private readonly pipelines = new Map<Kernel, Promise<GPUComputePipeline>>();
   private readonly live = new Set<GPUBuffer>();
   private failure: ActionError | undefined;
+  private readonly onError = (event: Event) => {
+    this.failure ??= typed((event as GPUUncapturedErrorEvent).error);
+  };
 
   constructor(gpu: GPUDevice) {
     this.gpu = gpu;
-    gpu.addEventListener('uncapturederror', (event) => {
-      this.failure ??= typed((event as GPUUncapturedErrorEvent).error);
-    });
+    gpu.addEventListener('uncapturederror', this.onError);
     gpu.lost.then((info) => {
       if (info.reason !== 'destroyed') {
         this.failure ??= new DeviceLostError(
@@ -191,6 +192,7 @@ export class Device {
   /** Destroys every buffer made here; the GPUDevice itself belongs to the host that opened it. */
   destroy(): void {
     for (const buffer of [...this.live]) this.destroyBuffer(buffer);
+    this.gpu.removeEventListener('uncapturederror', this.onError);
   }
 }
 
