@@ -1,0 +1,62 @@
+import { adamwKernel } from '../../shaders/adamw.wgsl.ts';
+import type { ScalarSlots } from '../step_scalars.ts';
+import { decayedUnits, gradientOf, type Optimiser, type WeightDecay } from './optimiser.ts';
+import type { Parameters } from './parameters.ts';
+
+export interface AdamWOptions extends WeightDecay {
+  beta1?: number;
+  beta2?: number;
+  epsilon?: number;
+}
+
+export type AdamWScalar = 'learning_rate' | 'adam_correction1' | 'adam_correction2';
+
+/** What AdamW reads of the step scalars beside the rate: the bias corrections 1 - beta^t of update t = 1, 2, ... */
+export function adamwScalars(
+  t: number,
+  { beta1 = 0.9, beta2 = 0.999 }: AdamWOptions = {},
+): { adam_correction1: number; adam_correction2: number } {
+  return { adam_correction1: 1 - beta1 ** t, adam_correction2: 1 - beta2 ** t };
+}
+
+/**
+ * torch.optim.AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019). Before each step set `learning_rate`
+ * and adamwScalars(t).
+ */
+export function adamw(
+  parameters: Parameters,
+  scalars: ScalarSlots<AdamWScalar>,
+  options: AdamWOptions = {},
+): Optimiser {
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decayVectors = true } = options;
+  const gradient = gradientOf(parameters, 'adamw');
+  const { count, decayed } = decayedUnits(parameters, decayVectors);
+  const state = { first: parameters.flatTensor('first moment'), second: parameters.flatTensor('second moment') };
+  return {
+    state,
+    step(rec, clip) {
+      rec.dispatch(
+        adamwKernel({ clip: clip !== undefined }),
+        { scalars: scalars.tensor, gradient, values: parameters.flat, ...state, ...(clip && { norm: clip.norm }) },
+        {
+          count,
+          decayed,
+          rate_slot: scalars.index('learning_rate'),
+          c1_slot: scalars.index('adam_correction1'),
+          c2_slot: scalars.index('adam_correction2'),
+          beta1,
+          one_minus_beta1: 1 - beta1,
+          beta2,
+          one_minus_beta2: 1 - beta2,
+          epsilon,
+          weight_decay: weightDecay,
+          max_norm: clip?.maxNorm ?? 0,
+        },
+        count,
+      );
+    },
+    destroy() {
+      for (const t of Object.values(state)) parameters.device.destroyTensor(t);
+    },
+  };
+}

@@ -1,0 +1,23 @@
+import { GRAD_NORM_CHUNK, gradNormKernel } from '../../shaders/grad_norm.wgsl.ts';
+import type { Recording } from '../recording.ts';
+import { ceilDiv } from '../shape.ts';
+import { type Tensor, vec4s } from '../tensor.ts';
+import { gradientOf } from './optimiser.ts';
+import type { Parameters } from './parameters.ts';
+
+/**
+ * Euclidean norm over all gradients together, on the device: shape [1]. Hand it to an optimiser's step as Clip; the
+ * total_norm of torch.nn.utils.clip_grad_norm_.
+ */
+export function gradientNorm(rec: Recording, parameters: Parameters): Tensor {
+  let x = gradientOf(parameters, 'gradientNorm');
+  for (let first = true; ; first = false) {
+    const count = vec4s(x);
+    const partials = ceilDiv(count, GRAD_NORM_CHUNK);
+    const last = partials === 1;
+    const y = rec.tensor([last ? 1 : partials * 4], 'gradient norm');
+    rec.dispatch(gradNormKernel({ first, last }), { x, y }, { count, partials }, partials);
+    if (last) return y;
+    x = y;
+  }
+}
