@@ -52,7 +52,7 @@ export function parseFields(bytes: Uint8Array, name: string): NiftiFields {
   const size = version === 2 ? 540 : 348;
   if (version === 0 || bytes.length < size) throw new DataError(describeForeign(bytes, name));
   // The header alone: given more, the reader parses extensions too, and stumbles over odd ones.
-  const header = bytes.slice(0, size).buffer as ArrayBuffer;
+  const header = new Uint8Array(bytes.subarray(0, size)).buffer;
   const view = new DataView(header);
   if (view.getInt32(0, true) !== size && view.getInt32(0, false) !== size) {
     throw new DataError(

@@ -157,7 +157,8 @@ async function voxelBytes(
     );
   };
   require(zipped ? file.length * MAX_EXPANSION : file.length, zipped ? 'at most ' : '');
-  if (!zipped) return file.slice(start, start + each * channels) as Uint8Array<ArrayBuffer>;
+  // a copy, aligned and free to be changed; not slice(), which on a Node Buffer is a view
+  if (!zipped) return new Uint8Array(file.subarray(start, start + each * channels));
   const { data, total } = await gunzipRange(file, name, start, each * channels);
   require(total);
   return data;
