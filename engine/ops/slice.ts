@@ -1,0 +1,67 @@
+import { copyChannelsKernel } from '../../shaders/copy_channels.wgsl.ts';
+import { ShapeError } from '../errors.ts';
+import type { Recording } from '../recording.ts';
+import { formatShape } from '../shape.ts';
+import { storedElements, type Tensor, vec4s } from '../tensor.ts';
+import { copyChannels } from './copy_channels.ts';
+
+/** Offsets of bindings must be multiples of this (WebGPU's default limit). */
+const BINDING_ALIGNMENT = 256;
+
+/** Channels from..to-1: x[..., from:to]. The gradient is dy in its channels, zero elsewhere. */
+export function slice(rec: Recording, x: Tensor, from: number, to: number): Tensor {
+  checkRange('slice', x, x.shape.length - 1, from, to);
+  const length = to - from;
+  const y = rec.tensor([...x.shape.slice(0, -1), length], 'slice');
+  copyChannels(rec, x, y, { from, to: 0, lead: 0, length, width: y.pitch });
+  return rec.node('slice', [x], y, (dy, gradients) => {
+    const dx = gradients.out(0);
+    if (dx) copyChannels(rec, dy, dx, { from: 0, to: 0, lead: from, length, width: dx.pitch });
+  });
+}
+
+/**
+ * Samples from..to-1 of the first axis: x[from:to]. A view of x where the device can bind one (a start on a multiple of
+ * 256 bytes), else a copy. The gradient is dy at its samples, zero elsewhere. Channel tensors of any rank above 1.
+ */
+export function sliceBatch(rec: Recording, x: Tensor, from: number, to: number): Tensor {
+  checkRange('sliceBatch', x, 0, from, to);
+  const shape = [to - from, ...x.shape.slice(1)];
+  const start = (from * storedElements(x)) / x.shape[0] / 4;
+  const offset = x.offset + start * 16;
+  let y: Tensor = { ...x, shape, offset, label: `${x.label}[${from}:${to}]`, grad: undefined };
+  if (offset % BINDING_ALIGNMENT !== 0) {
+    y = rec.tensor(shape, 'slice_batch');
+    copyUnits(rec, x, y, { read_at: start, lead: 0, length: vec4s(y) });
+  }
+  return rec.node('slice_batch', [x], y, (dy, gradients) => {
+    const dx = gradients.out(0);
+    if (dx) copyUnits(rec, dy, dx, { read_at: 0, lead: start, length: vec4s(dy) });
+  });
+}
+
+/** The whole of y as one row: `length` vec4 units of x from `read_at` on behind `lead` zeros, zeros after them. */
+function copyUnits(rec: Recording, x: Tensor, y: Tensor, w: { read_at: number; lead: number; length: number }): void {
+  const count = vec4s(y);
+  rec.dispatch(
+    copyChannelsKernel('vec4f'),
+    { x, y },
+    { count, width: count, x_pitch: vec4s(x), y_pitch: count, write_at: 0, ...w },
+    count,
+  );
+}
+
+function checkRange(op: string, x: Tensor, axis: number, from: number, to: number): void {
+  const whole = Number.isInteger(from) && Number.isInteger(to);
+  if (
+    x.dtype === 'f32' &&
+    x.pitch % 4 === 0 &&
+    x.shape.length > 1 &&
+    whole &&
+    from >= 0 &&
+    from < to &&
+    to <= x.shape[axis]
+  )
+    return;
+  throw new ShapeError(`${op}: ${from}:${to} is no range of axis ${axis} of '${x.label}' ${formatShape(x.shape)}`);
+}
