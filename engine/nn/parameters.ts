@@ -3,47 +3,13 @@ import { ActionError, DataError, FitError, UsageError } from '../errors.ts';
 import { nearest } from '../nearest.ts';
 import { Program } from '../program.ts';
 import { Recording } from '../recording.ts';
-import { formatShape, product, roundUp, sameShape } from '../shape.ts';
+import { formatShape, product, sameShape } from '../shape.ts';
 import { fromStored, pitchOf, storedBytes, type Tensor, toStored } from '../tensor.ts';
-import { type Init, parameterStream } from './init.ts';
-
-/** A parameter as a network declares it: convolutions [kd, kh, kw, Cin, Cout], linear [in, out], norm and bias [C]. */
-export interface ParameterSpec {
-  readonly name: string;
-  readonly shape: readonly number[];
-  readonly init: Init;
-}
+import { parameterStream } from './init.ts';
+import { layOut, type ParameterLayout, type ParameterSpec } from './parameter_layout.ts';
 
 /** Dense host values by parameter name. */
 export type ParameterValues = Map<string, { shape: readonly number[]; data: Float32Array }>;
-
-/** Where every parameter lies in the flat buffer; known before anything is allocated. */
-export interface ParameterLayout {
-  /** Bytes from the start, multiples of 256, in declaration order. */
-  readonly offsets: readonly number[];
-  readonly bytes: number;
-  /** Weights (two axes or more) lie first, norm and bias vectors behind them: bytes of the first part. */
-  readonly weightBytes: number;
-}
-
-const ALIGNMENT = 256;
-
-/** Lays parameters out one behind the other, last axis padded to a multiple of 4, starts aligned to 256 bytes. */
-export function layOut(specs: readonly Pick<ParameterSpec, 'shape'>[]): ParameterLayout {
-  const offsets = new Array<number>(specs.length);
-  let bytes = 0;
-  const place = (wanted: (rank: number) => boolean) => {
-    specs.forEach(({ shape }, i) => {
-      if (!wanted(shape.length)) return;
-      offsets[i] = bytes;
-      bytes += roundUp(product(shape.slice(0, -1)) * pitchOf(shape, false) * 4, ALIGNMENT);
-    });
-  };
-  place((rank) => rank > 1);
-  const weightBytes = bytes;
-  place((rank) => rank <= 1);
-  return { offsets, bytes, weightBytes };
-}
 
 /**
  * All parameters of a network in one flat buffer of values and, when trainable, one flat buffer of gradients: optimiser,
@@ -57,6 +23,8 @@ export class Parameters {
   readonly flat: Tensor;
   /** [stored elements]: every gradient; undefined when not trainable. */
   readonly flatGrad: Tensor | undefined;
+  /** [stored elements]: every buffer, in a storage of its own; undefined when there is none. */
+  readonly flatBuffers: Tensor | undefined;
   private readonly views: ReadonlyMap<string, Tensor>;
 
   private constructor(device: Device, specs: readonly ParameterSpec[], trainable: boolean) {
@@ -68,8 +36,10 @@ export class Parameters {
     this.device = device;
     this.specs = specs;
     this.layout = layOut(specs);
+    const { bufferBytes } = this.layout;
     this.flat = this.flatTensor('parameters');
     this.flatGrad = trainable ? this.flatTensor('gradients') : undefined;
+    this.flatBuffers = bufferBytes > 0 ? device.tensor([bufferBytes / 4], 'running statistics') : undefined;
     this.views = new Map(specs.map((spec, i) => [spec.name, this.view(spec, this.layout.offsets[i])]));
   }
 
@@ -93,14 +63,14 @@ export class Parameters {
     throw new ActionError(`no parameter '${name}'; the nearest is '${nearest(name, this.views.keys())}'`);
   }
 
-  /** Every parameter in declaration order, for Recording.backward. */
+  /** Every parameter but the buffers, in declaration order, for Recording.backward. */
   leaves(): Tensor[] {
-    return [...this.views.values()];
+    return this.specs.filter((spec) => !spec.buffer).map(({ name }) => this.get(name));
   }
 
-  /** Bytes held on the device: values and gradients. */
+  /** Bytes held on the device: values, gradients and buffers. */
   get bytes(): number {
-    return this.layout.bytes * (this.flatGrad ? 2 : 1);
+    return this.layout.bytes * (this.flatGrad ? 2 : 1) + this.layout.bufferBytes;
   }
 
   /** A zero-filled tensor of the same flat layout, for momenta. */
@@ -115,30 +85,37 @@ export class Parameters {
     return this.device.tensor([this.layout.bytes / 4], label);
   }
 
-  /** Downloads the values, or another tensor of the same layout (gradients, momenta), by name and without padding. */
+  /** Downloads values and buffers, or another tensor of the flat layout (gradients, momenta), by name and without padding. */
   async read(flat: Tensor = this.flat): Promise<ParameterValues> {
-    const stored = (await this.device.readStored(flat)) as Float32Array;
-    return new Map(
-      this.specs.map(({ name, shape }) => {
-        const t = this.get(name);
-        const start = t.offset / 4;
-        const data = fromStored(t, stored.subarray(start, start + storedBytes(t) / 4));
-        return [name, { shape, data }];
-      }),
-    );
+    const stored = new Map<Tensor, Float32Array>();
+    const values: ParameterValues = new Map();
+    for (const { spec, from } of this.entries(flat)) {
+      if (!stored.has(from)) stored.set(from, (await this.device.readStored(from)) as Float32Array);
+      const t = this.get(spec.name);
+      const start = t.offset / 4;
+      const part = (stored.get(from) as Float32Array).subarray(start, start + storedBytes(t) / 4);
+      values.set(spec.name, { shape: spec.shape, data: fromStored(t, part) });
+    }
+    return values;
   }
 
   /** Uploads what read() gave. Errors: DataError listing every missing, unknown or differently shaped entry; nothing is written then. */
   load(values: ParameterValues, flat: Tensor = this.flat): void {
-    const problems = this.mismatches(values);
+    const entries = this.entries(flat);
+    const problems = mismatches(
+      entries.map(({ spec }) => spec),
+      values,
+    );
     if (problems.length > 0) {
       throw new DataError(
         `these values do not fit the network: ${problems.join('; ')}; use the configuration they were made with`,
       );
     }
-    const stored = new Float32Array(this.layout.bytes / 4);
-    for (const [name, { data }] of values) stored.set(toStored(this.get(name), data), this.get(name).offset / 4);
-    this.device.writeStored(flat, stored);
+    for (const { spec, from } of entries) {
+      const t = this.get(spec.name);
+      const { data } = values.get(spec.name) as { data: Float32Array };
+      this.device.writeStored({ ...t, storage: from.storage }, toStored(t, data));
+    }
   }
 
   /** Copies all values of a network of the same declaration, on the device: how a teacher starts. */
@@ -146,6 +123,7 @@ export class Parameters {
     this.assertSameSpecs(source, 'copyFrom');
     const recording = new Recording(this.device, 'copy parameters');
     recording.copy(source.flat, this.flat);
+    if (this.flatBuffers) recording.copy(source.flatBuffers as Tensor, this.flatBuffers);
     const program = await Program.create(recording);
     program.run();
     program.destroy();
@@ -165,30 +143,40 @@ export class Parameters {
   destroy(): void {
     this.device.destroyTensor(this.flat);
     if (this.flatGrad) this.device.destroyTensor(this.flatGrad);
+    if (this.flatBuffers) this.device.destroyTensor(this.flatBuffers);
   }
 
-  private view({ name, shape }: ParameterSpec, offset: number): Tensor {
+  private view({ name, shape, buffer }: ParameterSpec, offset: number): Tensor {
     const value = { label: name, shape, pitch: pitchOf(shape, false), offset, dtype: 'f32' as const };
-    if (!this.flatGrad) return { ...value, storage: this.flat.storage, requiresGrad: false };
+    const { storage } = buffer ? (this.flatBuffers as Tensor) : this.flat;
+    if (buffer || !this.flatGrad) return { ...value, storage, requiresGrad: false };
     const grad = { ...value, label: `d${name}`, storage: this.flatGrad.storage, requiresGrad: false };
-    return { ...value, storage: this.flat.storage, requiresGrad: true, grad };
+    return { ...value, storage, requiresGrad: true, grad };
   }
 
-  private mismatches(values: ParameterValues): string[] {
-    const problems: string[] = [];
-    for (const { name, shape } of this.specs) {
-      const value = values.get(name);
-      if (!value) problems.push(`'${name}' ${formatShape(shape)} is missing`);
-      else if (!sameShape(shape, value.shape)) {
-        problems.push(`'${name}' is ${formatShape(value.shape)} where the network has ${formatShape(shape)}`);
-      } else if (value.data.length !== product(shape)) {
-        problems.push(`'${name}' ${formatShape(shape)} comes with ${value.data.length} values, not ${product(shape)}`);
-      }
-    }
-    for (const name of values.keys()) {
-      if (this.views.has(name)) continue;
-      problems.push(`the network has no '${name}' (nearest: '${nearest(name, this.views.keys())}')`);
-    }
-    return problems;
+  /** What a flat tensor holds: the values come with the buffers, anything else is of learned parameters only. */
+  private entries(flat: Tensor): { spec: ParameterSpec; from: Tensor }[] {
+    return this.specs
+      .filter((spec) => !spec.buffer || flat === this.flat)
+      .map((spec) => ({ spec, from: spec.buffer ? (this.flatBuffers as Tensor) : flat }));
   }
+}
+
+function mismatches(specs: readonly ParameterSpec[], values: ParameterValues): string[] {
+  const problems: string[] = [];
+  for (const { name, shape } of specs) {
+    const value = values.get(name);
+    if (!value) problems.push(`'${name}' ${formatShape(shape)} is missing`);
+    else if (!sameShape(shape, value.shape)) {
+      problems.push(`'${name}' is ${formatShape(value.shape)} where the network has ${formatShape(shape)}`);
+    } else if (value.data.length !== product(shape)) {
+      problems.push(`'${name}' ${formatShape(shape)} comes with ${value.data.length} values, not ${product(shape)}`);
+    }
+  }
+  const names = new Set(specs.map(({ name }) => name));
+  for (const name of values.keys()) {
+    if (names.has(name)) continue;
+    problems.push(`the network has no '${name}' (nearest: '${nearest(name, names)}')`);
+  }
+  return problems;
 }

@@ -4,7 +4,8 @@ import { type AdamWScalar, adamw, adamwScalars } from '../../engine/nn/adamw.ts'
 import { gradientNorm } from '../../engine/nn/clip.ts';
 import { emaUpdate } from '../../engine/nn/ema.ts';
 import type { Optimiser } from '../../engine/nn/optimiser.ts';
-import type { ParameterSpec, Parameters } from '../../engine/nn/parameters.ts';
+import type { ParameterSpec } from '../../engine/nn/parameter_layout.ts';
+import type { Parameters } from '../../engine/nn/parameters.ts';
 import { polyRate } from '../../engine/nn/schedule.ts';
 import { sgd } from '../../engine/nn/sgd.ts';
 import { Program } from '../../engine/program.ts';

@@ -1,6 +1,7 @@
 import * as assert from 'uvu/assert';
-import { zeros } from '../../engine/nn/init.ts';
-import { layOut, Parameters } from '../../engine/nn/parameters.ts';
+import { ones, zeros } from '../../engine/nn/init.ts';
+import { layOut } from '../../engine/nn/parameter_layout.ts';
+import { Parameters } from '../../engine/nn/parameters.ts';
 import { compute } from '../../engine/program.ts';
 import type { Recording } from '../../engine/recording.ts';
 import { gpuTest, run } from '../harness.ts';
@@ -98,6 +99,24 @@ function copied(rec: Recording, from: ReturnType<Parameters['get']>) {
   rec.copy(from, to);
   return to;
 }
+
+gpuTest('buffers live apart: no gradient, no momentum, but read, loaded and copied', async (device) => {
+  const declared = [{ name: 'norm.running_variance', shape: [7], init: ones, buffer: true }, ...specs];
+  const parameters = createSmall(device, declared);
+  assert.equal(parameters.layout.bytes, layOut(specs).bytes);
+  assert.is(parameters.bytes, device.bytesHeld);
+  const buffer = parameters.get('norm.running_variance');
+  assert.not(buffer.requiresGrad);
+  assert.not.equal(buffer.storage, parameters.flat.storage);
+  assert.not(parameters.leaves().includes(buffer));
+  assert.not((await parameters.read(parameters.flatGrad)).has('norm.running_variance'));
+  const values = randomValues(declared, 4);
+  parameters.load(values);
+  assert.equal(await parameters.read(), new Map(declared.map(({ name }) => [name, values.get(name)])));
+  const teacher = createSmall(device, declared, { trainable: false });
+  await teacher.copyFrom(parameters);
+  assert.equal(await teacher.read(), await parameters.read());
+});
 
 gpuTest('errors name everything that is wrong', async (device) => {
   const parameters = createSmall(device);

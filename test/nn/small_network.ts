@@ -1,7 +1,8 @@
 /** A set of parameters with odd sizes, and what an optimiser test needs around it. */
 import type { Device } from '../../engine/device.ts';
 import { kaimingNormal, normal } from '../../engine/nn/init.ts';
-import { type ParameterSpec, Parameters, type ParameterValues } from '../../engine/nn/parameters.ts';
+import type { ParameterSpec } from '../../engine/nn/parameter_layout.ts';
+import { Parameters, type ParameterValues } from '../../engine/nn/parameters.ts';
 import { assertClose } from '../compare.ts';
 import { random } from '../reference/dense.ts';
 
