@@ -1,0 +1,118 @@
+import { columnSumsKernel, rowSumsKernel, type Spread, spreadKernel } from '../../shaders/reduce.wgsl.ts';
+import { ShapeError } from '../errors.ts';
+import type { Recording } from '../recording.ts';
+import { ceilDiv, formatShape, product } from '../shape.ts';
+import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
+
+/** Rows one invocation adds up while more than LAST_ROWS are left. */
+const CHUNK_ROWS = 64;
+/** So few rows are added up in one go. */
+const LAST_ROWS = 256;
+
+/** Sum over all rows: [..., C] -> [C]. torch.sum over all axes but the last. */
+export function columnSums(rec: Recording, x: Tensor): Tensor {
+  return columns(rec, 'column_sums', x, [channels(x)], 1);
+}
+
+/** Mean over all rows: [..., C] -> [C]. */
+export function columnMeans(rec: Recording, x: Tensor): Tensor {
+  return columns(rec, 'column_means', x, [channels(x)], 1 / rows(x));
+}
+
+/** Mean over the voxels of each sample: [N, ..., C] -> [N, C]. Global average pooling, torch.mean over the spatial axes. */
+export function sampleMeans(rec: Recording, x: Tensor): Tensor {
+  if (x.shape.length < 3) {
+    throw new ShapeError(`sampleMeans: '${x.label}' ${formatShape(x.shape)} has no axis between samples and channels`);
+  }
+  return columns(rec, 'sample_means', x, [x.shape[0], channels(x)], x.shape[0] / rows(x));
+}
+
+/** Sum along the last axis, kept: [..., C] -> [..., 1]. torch.sum(x, -1, keepdim=True). */
+export function rowSums(rec: Recording, x: Tensor): Tensor {
+  const y = rec.tensor([...x.shape.slice(0, -1), 1], 'row_sums');
+  rec.dispatch(rowSumsKernel(), { x, y }, { count: rows(x), pitch: x.pitch / 4, factor: 1 }, rows(x));
+  return rec.node('row_sums', [x], y, (dy, gradients) => spread(rec, 'rows', dy, gradients.out(0), 1, 1));
+}
+
+/** Sum of everything -> [1]. */
+export function sum(rec: Recording, x: Tensor): Tensor {
+  return total(rec, 'sum', x, 1);
+}
+
+/** Mean of everything -> [1]. */
+export function mean(rec: Recording, x: Tensor): Tensor {
+  return total(rec, 'mean', x, 1 / product(x.shape));
+}
+
+/**
+ * factor * the sum of the rows of each group, [groups * rows, C] -> [...shape], without a node on the tape: what losses and
+ * norms add their partial results up with.
+ */
+export function sumGroups(rec: Recording, x: Tensor, shape: readonly number[], factor = 1): Tensor {
+  return reduceRows(rec, x, rows(x), x.pitch / 4, shape, factor, false);
+}
+
+/** factor * the sum of everything -> [1], without a node on the tape. Relies on zero padding. */
+export function sumAll(rec: Recording, x: Tensor, factor = 1): Tensor {
+  return reduceRows(rec, x, vec4s(x), 1, [1], factor, true);
+}
+
+function columns(rec: Recording, name: string, x: Tensor, shape: readonly number[], factor: number): Tensor {
+  const y = sumGroups(rec, x, shape, factor);
+  return rec.node(name, [x], y, (dy, gradients) => spread(rec, 'columns', dy, gradients.out(0), rows(y), factor));
+}
+
+function total(rec: Recording, name: string, x: Tensor, factor: number): Tensor {
+  const y = sumAll(rec, x, factor);
+  return rec.node(name, [x], y, (dy, gradients) => spread(rec, 'total', dy, gradients.out(0), 1, factor));
+}
+
+/** Appends stages of column_sums until one row a group is left; `factor` and the total over channels come in the last. */
+function reduceRows(
+  rec: Recording,
+  x: Tensor,
+  count: number,
+  pitch: number,
+  shape: readonly number[],
+  factor: number,
+  total: boolean,
+): Tensor {
+  const groups = total ? 1 : product(shape.slice(0, -1));
+  let from = x;
+  let left = count / groups;
+  for (;;) {
+    const last = left <= LAST_ROWS;
+    const lanes = last ? 1 : ceilDiv(left, CHUNK_ROWS);
+    const to = last
+      ? rec.tensor(shape, total ? 'total' : 'sums')
+      : rec.tensor([groups * lanes, pitch * 4], 'partial_sums');
+    const invocations = groups * lanes * pitch;
+    rec.dispatch(
+      columnSumsKernel(last && total),
+      { x: from, y: to },
+      { count: invocations, rows: left, lanes, pitch, factor: last ? factor : 1 },
+      invocations,
+    );
+    if (last) return to;
+    from = to;
+    left = lanes;
+  }
+}
+
+function spread(
+  rec: Recording,
+  kind: Spread,
+  dy: Tensor,
+  dx: Tensor | undefined,
+  groups: number,
+  factor: number,
+): void {
+  if (!dx) return;
+  const count = vec4s(dx);
+  rec.dispatch(
+    spreadKernel(kind),
+    { v: dy, y: dx },
+    { count, rows: rows(dx) / groups, channels: channels(dx), pitch: dx.pitch / 4, factor },
+    count,
+  );
+}
