@@ -1,0 +1,170 @@
+import {
+  type NormForm,
+  normApplyKernel,
+  normFinaliseKernel,
+  normMergeKernel,
+  normPartialKernel,
+} from '../../shaders/norm.wgsl.ts';
+import {
+  normGradAffineKernel,
+  normGradApplyKernel,
+  normGradFinaliseKernel,
+  normGradMergeKernel,
+  normGradPartialKernel,
+} from '../../shaders/norm_grad.wgsl.ts';
+import { ShapeError } from '../errors.ts';
+import type { Kernel } from '../kernel.ts';
+import type { Recording } from '../recording.ts';
+import { ceilDiv, formatShape, product } from '../shape.ts';
+import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
+
+/** An activation computed in the same pass as the norm in front of it. */
+export type FusedActivation = { kind: 'leaky_relu'; slope: number } | { kind: 'gelu' };
+
+/** Longest serial sum of the merging stages. */
+const FAN = 64;
+
+/** How x is read: samples x voxels x vec4 units of channels, and the chunks that share the reductions out. */
+export interface Extents {
+  samples: number;
+  voxels: number;
+  /** vec4 units of a voxel. */
+  pitch: number;
+  channels: number;
+  /** Channels that share their statistics. */
+  size: number;
+  chunks: number;
+  lanes: number;
+  length: number;
+}
+
+/** Chunks of 16 to 256 voxels, about 8,192 invocations where x has enough for them. */
+export function extents(x: Tensor, samples: number, size: number): Extents {
+  const voxels = rows(x) / samples;
+  const pitch = x.pitch / 4;
+  const base = { samples, voxels, pitch, channels: channels(x), size };
+  if (voxels <= FAN) return { ...base, chunks: 1, lanes: 1, length: voxels };
+  const lanes = ceilDiv(64, pitch);
+  const length = Math.min(256, Math.max(16, Math.floor((samples * voxels * pitch) / 8192)));
+  return { ...base, chunks: ceilDiv(voxels, lanes * length) * lanes, lanes, length };
+}
+
+/** Mean, sum of squared deviations and count of each sample and channel: [samples, {mean, M2, count}, C]. */
+export function momentsOf(rec: Recording, op: string, x: Tensor, e: Extents): Tensor {
+  if (e.voxels * e.size < 2) {
+    throw new ShapeError(
+      `${op}: '${x.label}' ${formatShape(x.shape)} has one value for each mean and variance; use a larger patch, fewer levels or more samples`,
+    );
+  }
+  const moments = rec.tensor([e.samples * e.chunks * 3, e.channels], `${op}.moments`);
+  const params = chunkParams(e);
+  rec.dispatch(normPartialKernel(), { x, moments }, params, params.count);
+  return merged(rec, normMergeKernel(), moments, e, 3);
+}
+
+/** Mean and 1 / sqrt(variance + eps) of each sample and channel: [samples, 2, C]. */
+export function statisticsOf(rec: Recording, op: string, moments: Tensor, e: Extents, eps = 1e-5): Tensor {
+  const stats = rec.tensor([e.samples * 2, e.channels], `${op}.stats`);
+  const params = { ...scalarParams(e), eps };
+  rec.dispatch(normFinaliseKernel(), { moments, stats }, params, params.count);
+  return stats;
+}
+
+const chunkParams = ({ samples, voxels, pitch, chunks, lanes, length }: Extents) => ({
+  count: samples * chunks * pitch,
+  voxels,
+  pitch,
+  chunks,
+  lanes,
+  length,
+});
+
+/** For kernels that own one channel an invocation. */
+const scalarParams = ({ samples, pitch, channels, size }: Extents) => ({
+  count: samples * 4 * pitch,
+  pitch: 4 * pitch,
+  channels,
+  size,
+});
+
+/** Merges the chunks of [samples, chunks, quantities, C] until one is left. */
+function merged(rec: Recording, k: Kernel, partial: Tensor, e: Extents, quantities: number): Tensor {
+  let x = partial;
+  for (let chunks = e.chunks; chunks > 1; ) {
+    const into = ceilDiv(chunks, FAN);
+    const y = rec.tensor([e.samples * into * quantities, e.channels], `${partial.label}.${into}`);
+    const count = e.samples * into * e.pitch;
+    rec.dispatch(k, { x, y }, { count, pitch: e.pitch, chunks, merged: into, fan: FAN }, count);
+    x = y;
+    chunks = into;
+  }
+  return x;
+}
+
+export interface Normalisation {
+  gamma?: Tensor;
+  beta?: Tensor;
+  activation?: FusedActivation;
+  /** The statistics do not depend on x. */
+  constant?: boolean;
+}
+
+/** f(gamma (x - mean) rstd + beta); backward differentiates through the statistics unless they are constant. */
+export function normalised(
+  rec: Recording,
+  op: string,
+  x: Tensor,
+  e: Extents,
+  stats: Tensor,
+  { gamma, beta, activation, constant = false }: Normalisation,
+): Tensor {
+  const affine = { ...(gamma && { gamma }), ...(beta && { beta }) };
+  assertPerChannel(op, x, affine);
+  const form: NormForm = { gamma: !!gamma, beta: !!beta, activation: activation?.kind ?? 'none' };
+  const slope = activation?.kind === 'leaky_relu' ? activation.slope : 0;
+  const whole = { count: vec4s(x), voxels: e.voxels, pitch: e.pitch, slope };
+
+  const y = rec.like(x, op);
+  rec.dispatch(normApplyKernel(form), { x, stats, y, ...affine }, whole, whole.count);
+
+  return rec.node(op, [x, ...Object.values(affine)], y, (dy, gradients) => {
+    const dx = gradients.out(0);
+    const dgamma = gamma && gradients.out(1);
+    const dbeta = beta && gradients.out(gamma ? 2 : 1);
+    const through = dx && !constant;
+    const coefficients = rec.tensor([e.samples * 2, e.channels], `${op}.coefficients`);
+
+    if (through || dgamma || dbeta) {
+      const partial = rec.tensor([e.samples * e.chunks * 2, e.channels], `${op}.sums`);
+      const params = { ...chunkParams(e), slope };
+      rec.dispatch(normGradPartialKernel(form), { x, stats, dy, sums: partial, ...affine }, params, params.count);
+      const sums = merged(rec, normGradMergeKernel(), partial, e, 2);
+      const sumOver = (row: number, gradient: Tensor) =>
+        rec.dispatch(normGradAffineKernel(), { sums, gradient }, { pitch: e.pitch, samples: e.samples, row }, e.pitch);
+      if (dbeta) sumOver(0, dbeta);
+      if (dgamma) sumOver(1, dgamma);
+      if (through) {
+        const params = { ...scalarParams(e), voxels: e.voxels };
+        rec.dispatch(
+          normGradFinaliseKernel(form.gamma),
+          { sums, stats, coefficients, ...affine },
+          params,
+          params.count,
+        );
+      }
+    }
+    if (dx) {
+      const tensors = { x, stats, dy, dx, ...affine, ...(through && { coefficients }) };
+      rec.dispatch(normGradApplyKernel(form, constant), tensors, whole, whole.count);
+    }
+  });
+}
+
+export function assertPerChannel(op: string, x: Tensor, vectors: Record<string, Tensor>): void {
+  for (const [name, t] of Object.entries(vectors)) {
+    if (product(t.shape) === channels(x) && channels(t) === channels(x)) continue;
+    throw new ShapeError(
+      `${op}: ${name} ${formatShape(t.shape)} must be [${channels(x)}], as '${x.label}' has ${formatShape(x.shape)}`,
+    );
+  }
+}

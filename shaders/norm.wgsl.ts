@@ -1,0 +1,236 @@
+import { type Kernel, kernel } from '../engine/kernel.ts';
+import { type Activation, activationFunctions } from './activation.wgsl.ts';
+import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
+
+/** What a kernel that recomputes the output of a norm has to know about it. */
+export interface NormForm {
+  gamma: boolean;
+  beta: boolean;
+  activation: Activation | 'none';
+}
+
+/**
+ * The voxels of chunk k of a sample: `lanes` chunks interleave, so that neighbouring invocations read neighbouring
+ * addresses; chunk k owns first, first + lanes, first + 2 lanes, ... at most `length` voxels. Once a chunk is empty,
+ * all later ones are. Wants p.lanes, p.length, p.voxels.
+ */
+export const chunkVoxels = wgsl`
+fn chunk_first(k: u32) -> u32 { return k / p.lanes * p.lanes * p.length + k % p.lanes; }
+fn chunk_size(first: u32) -> u32 {
+  if (first >= p.voxels) { return 0u; }
+  return min(p.length, (p.voxels - first + p.lanes - 1u) / p.lanes);
+}
+`;
+
+/**
+ * norm_partial: mean, sum of squared deviations and count of each chunk of voxels, channel by channel.
+ *
+ * layout   x [samples, voxels, C], moments [samples, chunks, {mean, M2, count}, C]; one invocation a (sample, chunk,
+ *          vec4 of channels), channels fastest
+ * method   sums shifted by the chunk's first value: M2 = sum d^2 - (sum d)^2 / n with d = x - x_first loses at most a
+ *          factor n of precision, whatever the mean (Chan, Golub and LeVeque 1983, "Algorithms for Computing the
+ *          Sample Variance")
+ * cost     one read of x, memory bound
+ * mirror   test/reference/norm.ts
+ */
+export function normPartialKernel(): Kernel {
+  return kernel(
+    'norm_partial',
+    wgsl`
+struct Params { count: u32, voxels: u32, pitch: u32, chunks: u32, lanes: u32, length: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> moments: array<vec4f>;
+${chunkVoxels}
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let c = i % p.pitch;
+  let k = i / p.pitch % p.chunks;
+  let n = i / (p.pitch * p.chunks);
+  let to = 3u * (i - c) + c;
+  let first = chunk_first(k);
+  let size = chunk_size(first);
+  if (size == 0u) {
+    moments[to] = vec4f(0.0);
+    moments[to + p.pitch] = vec4f(0.0);
+    moments[to + 2u * p.pitch] = vec4f(0.0);
+    return;
+  }
+  let stride = p.lanes * p.pitch;
+  var source = (n * p.voxels + first) * p.pitch + c;
+  let shift = x[source];
+  var sum = vec4f(0.0);
+  var squares = vec4f(0.0);
+  var j = 0u;
+  for (; j + 4u <= size; j += 4u) {
+    let d0 = x[source] - shift;
+    let d1 = x[source + stride] - shift;
+    let d2 = x[source + 2u * stride] - shift;
+    let d3 = x[source + 3u * stride] - shift;
+    sum += (d0 + d1) + (d2 + d3);
+    squares += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
+    source += 4u * stride;
+  }
+  for (; j < size; j++) {
+    let d = x[source] - shift;
+    sum += d;
+    squares += d * d;
+    source += stride;
+  }
+  let mean = sum / f32(size);
+  moments[to] = shift + mean;
+  moments[to + p.pitch] = max(squares - sum * mean, vec4f(0.0));
+  moments[to + 2u * p.pitch] = vec4f(f32(size));
+}
+`,
+  );
+}
+
+/**
+ * norm_merge: merges up to `fan` neighbouring chunks into one, by the pairwise formula of Chan et al. in its shifted
+ * form: M2 = sum M2_i + sum n_i d_i^2 - (sum n_i d_i)^2 / n with d_i = mean_i - mean_first.
+ *
+ * layout   [samples, chunks, 3, C] to [samples, merged, 3, C]; one invocation a (sample, merged chunk, vec4)
+ */
+export function normMergeKernel(): Kernel {
+  return kernel(
+    'norm_merge',
+    wgsl`
+struct Params { count: u32, pitch: u32, chunks: u32, merged: u32, fan: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let c = i % p.pitch;
+  let k = i / p.pitch % p.merged;
+  let n = i / (p.pitch * p.merged);
+  let end = min(p.chunks, (k + 1u) * p.fan);
+  let shift = x[(n * p.chunks + k * p.fan) * 3u * p.pitch + c];
+  var total = vec4f(0.0);
+  var sum = vec4f(0.0);
+  var m2 = vec4f(0.0);
+  for (var j = k * p.fan; j < end; j++) {
+    let source = (n * p.chunks + j) * 3u * p.pitch + c;
+    let count = x[source + 2u * p.pitch];
+    let d = x[source] - shift;
+    total += count;
+    sum += count * d;
+    m2 += x[source + p.pitch] + count * d * d;
+  }
+  let mean = sum / max(total, vec4f(1.0));
+  let to = 3u * (i - c) + c;
+  y[to] = shift + mean;
+  y[to + p.pitch] = max(m2 - sum * mean, vec4f(0.0));
+  y[to + 2u * p.pitch] = total;
+}
+`,
+  );
+}
+
+/**
+ * norm_finalise: mean and 1 / sqrt(variance + eps) of each channel, shared by the `size` channels of its group.
+ *
+ * layout   moments [samples, 3, C] to stats [samples, {mean, rstd}, C], scalars; one invocation a (sample, channel),
+ *          which reads its whole group; zeros behind the last channel
+ */
+export function normFinaliseKernel(): Kernel {
+  return kernel(
+    'norm_finalise',
+    wgsl`
+struct Params { count: u32, pitch: u32, channels: u32, size: u32, eps: f32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> moments: array<f32>;
+@group(0) @binding(2) var<storage, read_write> stats: array<f32>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let c = i % p.pitch;
+  let to = 2u * (i - c) + c;
+  if (c >= p.channels) {
+    stats[to] = 0.0;
+    stats[to + p.pitch] = 0.0;
+    return;
+  }
+  let first = 3u * (i - c) + c / p.size * p.size;
+  let voxels = moments[first + 2u * p.pitch];
+  let shift = moments[first];
+  var sum = 0.0;
+  var squares = 0.0;
+  var m2 = 0.0;
+  for (var j = first; j < first + p.size; j++) {
+    let d = moments[j] - shift;
+    sum += d;
+    squares += d * d;
+    m2 += moments[j + p.pitch];
+  }
+  let mean = sum / f32(p.size);
+  let variance = m2 / (voxels * f32(p.size)) + max(squares / f32(p.size) - mean * mean, 0.0);
+  stats[to] = shift + mean;
+  stats[to + p.pitch] = 1.0 / sqrt(variance + p.eps);
+}
+`,
+  );
+}
+
+/**
+ * norm_apply: y = f(gamma (x - mean) rstd + beta), f an activation or nothing.
+ *
+ * layout   x, y [samples, voxels, C], stats [samples, {mean, rstd}, C], gamma, beta [C]; one invocation a vec4
+ * cost     32 bytes an invocation, memory bound
+ * mirror   test/reference/norm.ts
+ */
+export function normApplyKernel(form: NormForm): Kernel {
+  return kernel(
+    `norm_apply${formName(form)}`,
+    wgsl`
+struct Params { count: u32, voxels: u32, pitch: u32, slope: f32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> stats: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+${affineFunction(form)}
+#if ${form.activation !== 'none'}
+${activationFunctions(form.activation === 'none' ? 'leaky_relu' : form.activation)}
+#endif
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let c = i % p.pitch;
+  let stat = 2u * (i / (p.voxels * p.pitch)) * p.pitch + c;
+  let z = affine((x[i] - stats[stat]) * stats[stat + p.pitch], c);
+#if ${form.activation !== 'none'}
+  y[i] = activate(z, p.slope);
+#else
+  y[i] = z;
+#endif
+}
+`,
+  );
+}
+
+/** `affine(normal, c)` = gamma normal + beta, whatever of the two there is; bindings 6 and 7. */
+export const affineFunction = ({ gamma, beta }: NormForm) => wgsl`
+#if ${gamma}
+@group(0) @binding(6) var<storage, read> gamma: array<vec4f>;
+#endif
+#if ${beta}
+@group(0) @binding(7) var<storage, read> beta: array<vec4f>;
+#endif
+fn affine(normal: vec4f, c: u32) -> vec4f {
+  var z = normal;
+#if ${gamma}
+  z *= gamma[c];
+#endif
+#if ${beta}
+  z += beta[c];
+#endif
+  return z;
+}
+`;
+
+export function formName({ gamma, beta, activation }: NormForm): string {
+  return `${gamma ? '_gamma' : ''}${beta ? '_beta' : ''}${activation === 'none' ? '' : `_${activation}`}`;
+}
