@@ -12,7 +12,7 @@ export interface TensorOptions {
 }
 
 /** Buffer usage of everything that holds tensors. */
-const TENSOR_USAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
+const TENSOR_USAGE = 0x80 | 0x40 | 0x08 | 0x04; // STORAGE | UNIFORM | COPY_DST | COPY_SRC
 
 /**
  * The one file that touches GPUDevice: buffers (counted to the byte), pipelines, uploads, read-back, and what WebGPU
@@ -20,6 +20,8 @@ const TENSOR_USAGE = 0x80 | 0x08 | 0x04; // STORAGE | COPY_DST | COPY_SRC
  */
 export class Device {
   readonly gpu: GPUDevice;
+  /** The adapter is a program on the CPU (llvmpipe, SwiftShader): ops choose the kernels that suit it. */
+  readonly software: boolean;
   /** Sum of the sizes of all live buffers made through this object. */
   bytesHeld = 0;
   private readonly pipelines = new Map<Kernel, Promise<GPUComputePipeline>>();
@@ -29,8 +31,9 @@ export class Device {
     this.failure ??= typed((event as GPUUncapturedErrorEvent).error);
   };
 
-  constructor(gpu: GPUDevice) {
+  constructor(gpu: GPUDevice, options: { software?: boolean } = {}) {
     this.gpu = gpu;
+    this.software = options.software ?? false;
     gpu.addEventListener('uncapturederror', this.onError);
     gpu.lost.then((info) => {
       if (info.reason !== 'destroyed') {
@@ -164,7 +167,7 @@ export class Device {
         binding: index,
         visibility: 0x04, // COMPUTE
         buffer: {
-          type: access === 'uniform' ? 'uniform' : access === 'read' ? 'read-only-storage' : 'storage',
+          type: access === 'read' ? 'read-only-storage' : access === 'read_write' ? 'storage' : 'uniform',
         },
       })),
     });

@@ -15,7 +15,8 @@ export interface Kernel {
 export interface Binding {
   readonly index: number;
   readonly name: string;
-  readonly access: 'uniform' | 'read' | 'read_write';
+  /** 'params' is the uniform `struct Params`; 'uniform' a tensor read through a uniform buffer (at most 64 KiB). */
+  readonly access: 'params' | 'uniform' | 'read' | 'read_write';
 }
 
 export interface ParamField {
@@ -24,7 +25,7 @@ export interface ParamField {
 }
 
 const BINDING =
-  /@group\(0\)\s*@binding\((\d+)\)\s*var<(uniform|storage,\s*read_write|storage,\s*read|storage)>\s*(\w+)/g;
+  /@group\(0\)\s*@binding\((\d+)\)\s*var<(uniform|storage,\s*read_write|storage,\s*read|storage)>\s*(\w+)\s*:\s*(\w+)/g;
 const WORKGROUP = /@workgroup_size\(\s*(\d+)u?\s*(?:,\s*(\d+)u?\s*)?(?:,\s*(\d+)u?\s*)?\)/;
 
 const known = new Map<string, Kernel>();
@@ -36,8 +37,15 @@ export function kernel(name: string, code: string): Kernel {
   const workgroup = WORKGROUP.exec(code);
   if (!workgroup) throw new ActionError(`kernel '${name}' has no @workgroup_size with literal extents`);
   const bindings: Binding[] = [];
-  for (const [, index, space, variable] of code.matchAll(BINDING)) {
-    const access = space === 'uniform' ? 'uniform' : space.includes('read_write') ? 'read_write' : 'read';
+  for (const [, index, space, variable, type] of code.matchAll(BINDING)) {
+    const access =
+      type === 'Params'
+        ? 'params'
+        : space === 'uniform'
+          ? 'uniform'
+          : space.includes('read_write')
+            ? 'read_write'
+            : 'read';
     bindings.push({ index: Number(index), name: variable, access });
   }
   const read: Kernel = {

@@ -63,7 +63,7 @@ export class Program {
       const { kernel, tensors, paramsOffset, groups } = command;
       const pipeline = pipelines.get(kernel) as GPUComputePipeline;
       const entries = kernel.bindings.map(({ index, name, access }) => {
-        if (access === 'uniform') {
+        if (access === 'params') {
           return {
             binding: index,
             resource: { buffer: uniform, offset: paramsOffset, size: roundUp(kernel.params.length * 4, 16) },

@@ -121,7 +121,7 @@ export class Recording {
       if (access === 'read_write') writes.add(this.bound(kernel, tensors, name).storage);
     }
     for (const { name, access } of kernel.bindings) {
-      if (access !== 'read') continue;
+      if (access !== 'read' && access !== 'uniform') continue;
       const t = this.bound(kernel, tensors, name);
       if (writes.has(t.storage))
         throw new ActionError(`kernel '${kernel.name}' would read and write '${t.storage.label}' at once`);
@@ -248,8 +248,8 @@ export class Recording {
       if (command.kind === 'copy') return `${at} copy ${command.from.label} -> ${command.to.label}`;
       if (command.kind === 'clear') return `${at} clear ${command.tensor.label}`;
       const tensors = command.kernel.bindings
-        .filter((b) => b.access !== 'uniform')
-        .map((b) => `${b.access === 'read' ? '' : '*'}${b.name}=${describe(command.tensors[b.name])}`);
+        .filter((b) => b.access !== 'params')
+        .map((b) => `${b.access === 'read_write' ? '*' : ''}${b.name}=${describe(command.tensors[b.name])}`);
       return `${at} ${command.kernel.name} <${command.groups.join(' ')}> ${tensors.join(' ')}`;
     });
     const { bytes, slots, unsharedBytes } = this.plan();

@@ -10,10 +10,17 @@ import { type Dense, random } from './reference/dense.ts';
 /** The adapter of a test process: ACTION3D_GPU (set by test/run.ts from --gpu), else the one `--gpu auto` takes. */
 const opened = await openGpu({ gpu: process.env.ACTION3D_GPU });
 
-/** A test with a fresh Device; any WebGPU validation error fails it, everything it made is destroyed after it. */
-export function gpuTest(name: string, body: (device: Device) => Promise<void>): void {
+/**
+ * A test with a fresh Device; any WebGPU validation error fails it, everything it made is destroyed after it. `software`
+ * chooses the kernels of software or of hardware adapters, whatever the adapter is.
+ */
+export function gpuTest(
+  name: string,
+  body: (device: Device) => Promise<void>,
+  options: { software: boolean } = opened,
+): void {
   test(name, async () => {
-    const device = new Device(opened.device);
+    const device = new Device(opened.device, { software: options.software });
     try {
       await body(device);
       await device.idle();

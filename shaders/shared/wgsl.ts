@@ -3,6 +3,11 @@ import { wgsl as tag } from 'wgsl-preprocessor/wgsl-preprocessor.js';
 /** The template tag of every shader: `#if ${…}`, `#elif ${…}`, `#else`, `#endif`; values are put in as text. */
 export const wgsl: (strings: TemplateStringsArray, ...values: unknown[]) => string = tag;
 
+/** The text of `line` for 0, 1, … n-1: what other languages would unroll (Tint does not). */
+export function repeat(n: number, line: (i: number) => string): string {
+  return Array.from({ length: n }, (_, i) => line(i)).join('\n');
+}
+
 /** Invocations in a workgroup of the flat kernels. */
 export const WORKGROUP = 64;
 

@@ -1,0 +1,164 @@
+import { type Kernel, kernel } from '../engine/kernel.ts';
+import type { Triple } from '../engine/shape.ts';
+import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
+
+/** vec4 weights in one uniform binding: 64 KiB, the size every adapter has. */
+export const UNIFORM_WEIGHTS = 4096;
+
+export interface Conv3dVariant {
+  /** Taps and stride along z, y, x: constants, so that the taps along x unroll. */
+  kernel: Triple;
+  stride: Triple;
+  /** Output voxels along x, and output channels in vec4 units, that one invocation owns. */
+  tileX: number;
+  tileC: number;
+  /** Read the weights through a uniform buffer of UNIFORM_WEIGHTS vec4: software adapters load those far faster. */
+  uniformWeights: boolean;
+  /** Input channels in the last vec4 when they are no multiple of four, else 0. */
+  tail: number;
+  bias: boolean;
+}
+
+/** `let` for the weights of one input channel and one tap, then the sums they feed. */
+function accumulate(
+  v: { tileX: number; tileC: number },
+  lane: string,
+  tap: string,
+  voxel: (t: number) => string,
+): string {
+  return [
+    '{',
+    repeat(v.tileC, (o) => `let w${o} = w[${tap} + ${o}u];`),
+    repeat(v.tileX, (t) => repeat(v.tileC, (o) => `a${t}_${o} = fma(vec4f(${voxel(t)}.${lane}), w${o}, a${t}_${o});`)),
+    '}',
+  ].join('\n');
+}
+
+/**
+ * conv3d: y[n,o,co] = bias[co] + sum over taps t and ci of x[n, o * stride - padding + t, ci] w[t,ci,co].
+ *
+ * layout   x, y NDHWC in vec4; w [taps, Cin, Cout], dispatched for `slice` vec4 of the output channels at a time
+ * owns     tileX voxels of a row x tileC vec4 of output channels, all sums in registers; no workgroup memory
+ * cost     per row of taps and 4 input channels: (tileX-1)*stride+kw loads of x, 4*kw*tileC of w, 16*kw*tileX*tileC fma
+ * mirror   test/reference/conv3d.ts
+ */
+export function conv3dKernel(v: Conv3dVariant): Kernel {
+  const [kd, kh, kw] = v.kernel;
+  const [sz, sy, sx] = v.stride;
+  const span = (v.tileX - 1) * sx + kw;
+  const taps = (lanes: number) =>
+    repeat(kw, (kx) =>
+      repeat(lanes, (c) =>
+        accumulate(v, 'xyzw'[c], `tap + ${kx}u * tap_step + ${c}u * p.slice`, (t) => `x${t * sx + kx}`),
+      ),
+    );
+  return kernel(
+    `conv3d_${v.kernel.join('')}`,
+    wgsl`
+struct Params {
+  count: u32, tiles: u32, groups: u32, depth: u32, height: u32, width: u32, cin: u32,
+  out_depth: u32, out_height: u32, out_width: u32, cout4: u32, slice: u32, first: u32, owned: u32,
+  pad_z: u32, pad_y: u32, pad_x: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+#if ${v.uniformWeights}
+@group(0) @binding(2) var<uniform> w: array<vec4f, ${UNIFORM_WEIGHTS}>;
+#else
+@group(0) @binding(2) var<storage, read> w: array<vec4f>;
+#endif
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+#if ${v.bias}
+@group(0) @binding(4) var<storage, read> bias: array<vec4f>;
+#endif
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let ox = (i % p.tiles) * ${v.tileX}u;
+  var rest = i / p.tiles;
+  let oy = rest % p.out_height;
+  rest = rest / p.out_height;
+  let oz = rest % p.out_depth;
+  rest = rest / p.out_depth;
+  let co = (rest % p.groups) * ${v.tileC}u;
+  let n = rest / p.groups;
+
+  ${repeat(v.tileX, (t) => repeat(v.tileC, (o) => `var a${t}_${o} = vec4f(0.0);`))}
+  let x_first = i32(ox * ${sx}u) - i32(p.pad_x);
+  ${repeat(span, (s) => `let in${s} = x_first + ${s} >= 0 && x_first + ${s} < i32(p.width);`)}
+  let cin4 = (p.cin + 3u) / 4u;
+  let tap_step = p.cin * p.slice;
+  for (var k = 0u; k < ${kd * kh}u; k++) {
+    let z = i32(oz * ${sz}u + k / ${kh}u) - i32(p.pad_z);
+    let yy = i32(oy * ${sy}u + k % ${kh}u) - i32(p.pad_y);
+    if (z >= 0 && z < i32(p.depth) && yy >= 0 && yy < i32(p.height)) {
+      let at = i32(((n * p.depth + u32(z)) * p.height + u32(yy)) * p.width) + x_first;
+      for (var ci = 0u; ci < cin4; ci++) {
+        ${repeat(span, (s) => `let x${s} = select(vec4f(0.0), x[u32(select(0, at + ${s}, in${s})) * cin4 + ci], in${s});`)}
+        let tap = k * ${kw}u * tap_step + ci * 4u * p.slice + co;
+        #if ${v.tail > 0}
+        if (ci + 1u == cin4) {
+          ${taps(v.tail)}
+          continue;
+        }
+        #endif
+        ${taps(4)}
+      }
+    }
+  }
+  let out = (((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + p.first + co;
+  ${repeat(v.tileC, (o) => {
+    const sum = (t: number) => (v.bias ? `a${t}_${o} + bias[p.first + co + ${o}u]` : `a${t}_${o}`);
+    const stores = repeat(
+      v.tileX,
+      (t) => `if (ox + ${t}u < p.out_width) { y[out + ${t}u * p.cout4 + ${o}u] = ${sum(t)}; }`,
+    );
+    return `if (co + ${o}u < p.owned) {\n${stores}\n}`;
+  })}
+}
+`,
+  );
+}
+
+/**
+ * pack_weights: out[slice, tap, row, column] from w[tap, Cin, Cout]: transposed (rows = Cout, columns = Cin) or not, taps
+ * flipped or not, the columns cut into slices of `slice` vec4 so that one slice fits a uniform binding.
+ *
+ * layout   flat; one invocation a vec4 of `out`; columns behind the last real one are zero
+ * mirror   test/ops/conv3d.test.ts (through every convolution gradient)
+ */
+export function packWeightsKernel(options: { transpose: boolean; flip: boolean }): Kernel {
+  return kernel(
+    `pack_weights${options.transpose ? '_transposed' : ''}${options.flip ? '_flipped' : ''}`,
+    wgsl`
+struct Params { count: u32, taps: u32, rows: u32, columns: u32, slice: u32, pitch: u32, stride: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
+${flatIndex}
+fn value(tap: u32, row: u32, column: u32) -> f32 {
+  if (column >= p.columns) { return 0.0; }
+  #if ${options.flip}
+  let t = p.taps - 1u - tap;
+  #else
+  let t = tap;
+  #endif
+  #if ${options.transpose}
+  return w[(t * p.columns + column) * p.pitch + row];
+  #else
+  return w[(t * p.rows + row) * p.pitch + column];
+  #endif
+}
+${flatMain}
+  if (i >= p.count) { return; }
+  let per_slice = p.taps * p.rows * p.slice;
+  let at = i % p.stride;
+  let column = ((i / p.stride) * p.slice + at % p.slice) * 4u;
+  let row = (at / p.slice) % p.rows;
+  let tap = at / (p.slice * p.rows);
+  if (at >= per_slice) { out[i] = vec4f(0.0); return; }
+  out[i] = vec4f(value(tap, row, column), value(tap, row, column + 1u), value(tap, row, column + 2u), value(tap, row, column + 3u));
+}
+`,
+  );
+}
