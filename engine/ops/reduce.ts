@@ -57,6 +57,11 @@ export function sumAll(rec: Recording, x: Tensor, factor = 1): Tensor {
   return reduceRows(rec, x, vec4s(x), 1, [1], factor, true);
 }
 
+/** How many invocations sum up `count` rows of a loss, each a bounded number of them, enough of them to fill a GPU. */
+export function lanesOf(count: number): number {
+  return Math.min(count, Math.max(LAST_ROWS, ceilDiv(count, 32)));
+}
+
 function columns(rec: Recording, name: string, x: Tensor, shape: readonly number[], factor: number): Tensor {
   const y = sumGroups(rec, x, shape, factor);
   return rec.node(name, [x], y, (dy, gradients) => spread(rec, 'columns', dy, gradients.out(0), rows(y), factor));
