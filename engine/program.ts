@@ -113,14 +113,19 @@ export class Program {
     });
   }
 
-  /** Downloads a kept temporary or a persistent tensor, without padding. */
-  async read(t: Tensor): Promise<Float32Array | Uint32Array> {
-    if (t.storage.buffer) return this.device.read(t);
+  /** The buffer a kept temporary or a persistent tensor lives in, at byte `t.offset`. */
+  bufferOf(t: Tensor): GPUBuffer {
+    if (t.storage.buffer) return t.storage.buffer;
     const slot = this.plan.slotOf.get(t.storage);
     if (slot === undefined || !this.recording.kept.has(t.storage)) {
       throw new ActionError(`'${t.label}' is a temporary of '${this.label}'; keep() it while recording to read it`);
     }
-    const copy = await this.device.readBuffer(this.buffers[slot], t.offset, storedBytes(t));
+    return this.buffers[slot];
+  }
+
+  /** Downloads a kept temporary or a persistent tensor, without padding. */
+  async read(t: Tensor): Promise<Float32Array | Uint32Array> {
+    const copy = await this.device.readBuffer(this.bufferOf(t), t.offset, storedBytes(t));
     return fromStored(t, t.dtype === 'f32' ? new Float32Array(copy) : new Uint32Array(copy));
   }
 
