@@ -1,0 +1,148 @@
+import { randomUUID } from 'node:crypto';
+import { mkdir, open, readdir, readFile, rename, rm, stat } from 'node:fs/promises';
+import { basename, dirname, join, resolve } from 'node:path';
+import { ActionError, DataError, FitError, UsageError } from '../../engine/errors.ts';
+import type { FileSource } from '../data/dataset.ts';
+
+/** Deeper folders belong to no data set. */
+const MOST_LEVELS = 8;
+
+/** A folder on disk. Links are followed. @throws DataError from its methods, naming the path and what to do. */
+export function directorySource(directory: string): FileSource {
+  const at = (path: string) => resolve(directory, path);
+  return {
+    root: directory,
+    list: () => reading(directory, () => listFolder(directory, '', 0)),
+    read: (path) => reading(at(path), () => readFile(at(path))),
+    size: (path) => reading(at(path), async () => (await stat(at(path))).size),
+  };
+}
+
+async function listFolder(root: string, folder: string, level: number): Promise<string[]> {
+  if (level > MOST_LEVELS) return [];
+  const paths: string[] = [];
+  for (const name of (await readdir(join(root, folder))).sort()) {
+    if (name.startsWith('.')) continue;
+    const path = folder ? `${folder}/${name}` : name;
+    const entry = await stat(join(root, path)).catch(() => undefined);
+    if (entry?.isDirectory()) paths.push(...(await listFolder(root, path, level + 1)));
+    else paths.push(path);
+  }
+  return paths.length === 0 && folder ? [`${folder}/`] : paths;
+}
+
+export interface WriteOptions {
+  /** Replace a file that is there; without it that is an error. */
+  readonly overwrite?: boolean;
+}
+
+/**
+ * Writes a file completely or not at all: into a temporary file in the same folder, flushed, then renamed. The folder is
+ * made when needed. A reader, or a process killed at any moment, sees the old file or the new one.
+ *
+ * @throws UsageError for a path that exists or cannot be written; FitError for a full disk, quota or file-size limit.
+ */
+export async function writeFileAtomic(
+  path: string,
+  bytes: Uint8Array | string,
+  options: WriteOptions = {},
+): Promise<void> {
+  if (!options.overwrite && (await exists(path))) {
+    throw new UsageError(`${path} exists already; give another place or --force to replace it`);
+  }
+  await writing(path, async () => {
+    await mkdir(dirname(path), { recursive: true });
+    const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
+    try {
+      const file = await open(temporary, 'wx');
+      try {
+        await file.writeFile(bytes);
+        await file.sync();
+      } finally {
+        await file.close();
+      }
+      await rename(temporary, path);
+    } catch (failure) {
+      await rm(temporary, { force: true });
+      throw failure;
+    }
+  });
+}
+
+/** Makes the folder, or takes one that holds nothing. @throws UsageError where it holds something or is a file. */
+export async function makeEmptyFolder(path: string): Promise<void> {
+  await writing(path, async () => {
+    await mkdir(path, { recursive: true });
+    const held = (await readdir(path)).filter((name) => name !== '.DS_Store');
+    if (held.length === 0) return;
+    throw new UsageError(
+      `${path} is not empty (it holds ${held.slice(0, 3).join(', ')}${held.length > 3 ? ` and ${held.length - 3} more` : ''}); give a new or empty folder`,
+    );
+  });
+}
+
+export async function exists(path: string): Promise<boolean> {
+  return stat(path).then(
+    () => true,
+    () => false,
+  );
+}
+
+async function reading<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (failure) {
+    throw readFailure(path, failure);
+  }
+}
+
+async function writing<T>(path: string, action: () => Promise<T>): Promise<T> {
+  try {
+    return await action();
+  } catch (failure) {
+    throw writeFailure(path, failure);
+  }
+}
+
+/** What a failed read means for the user. */
+export function readFailure(path: string, failure: unknown): unknown {
+  const { code, message } = failure as NodeJS.ErrnoException;
+  const remedies: Record<string, string> = {
+    ENOENT: `${path} does not exist; check the path`,
+    ENOTDIR: `${path} is a file where a folder is needed; give the folder that holds it`,
+    EISDIR: `${path} is a folder where a file is needed; give one of the files in it`,
+    EACCES: `${path} may not be read by this user; change its permissions`,
+    EPERM: `${path} may not be read by this user; change its permissions`,
+    ERR_FS_FILE_TOO_LARGE: `${path} is larger than the 2 GiB that can be read; crop or compress it`,
+  };
+  if (failure instanceof ActionError || !code) return failure;
+  return new DataError(remedies[code] ?? `${path} cannot be read (${message}); check the disk`, { cause: failure });
+}
+
+/** What a failed write means for the user. */
+export function writeFailure(path: string, failure: unknown): unknown {
+  const { code, message } = failure as NodeJS.ErrnoException;
+  if (failure instanceof ActionError || !code) return failure;
+  const full: Record<string, string> = {
+    ENOSPC: 'the disk is full',
+    EDQUOT: 'the disk quota is used up',
+    EFBIG: 'it is larger than the file system or the limit of this process allows',
+  };
+  if (full[code]) {
+    return new FitError(`${path} cannot be written because ${full[code]}; free some space or give another place`, {
+      cause: failure,
+    });
+  }
+  const reasons: Record<string, string> = {
+    EROFS: 'the disk is mounted read-only',
+    EACCES: 'this user may not write there',
+    EPERM: 'this user may not write there',
+    ENOTDIR: 'part of the path is a file, not a folder',
+    EEXIST: 'there is a file of that name where a folder is needed',
+    EISDIR: 'there is a folder of that name',
+    ENAMETOOLONG: 'the name is too long',
+  };
+  return new UsageError(`${path} cannot be written because ${reasons[code] ?? message}; give another place`, {
+    cause: failure,
+  });
+}
