@@ -80,7 +80,7 @@ function quaternionOf(r: readonly number[]): [number, number, number, number] {
     [r[3] - r[1], r[2] + r[6], r[5] + r[7], squares[3]],
   ];
   const q = rows[largest];
-  const scale = (q[0] < 0 ? -1 : 1) / Math.hypot(...q);
+  const scale = (q[0] < 0 ? -1 : 1) / Math.sqrt(q[0] ** 2 + q[1] ** 2 + q[2] ** 2 + q[3] ** 2);
   return [q[0] * scale, q[1] * scale, q[2] * scale, q[3] * scale];
 }
 

@@ -96,7 +96,8 @@ export function orientationCode(axes: Axes): string {
 
 /** Length of column `axis` of an affine: millimetres between neighbours along that axis. */
 export function columnNorm(affine: readonly number[], axis: number): number {
-  return Math.hypot(affine[axis], affine[4 + axis], affine[8 + axis]);
+  // not hypot, whose last digit differs between engines
+  return Math.sqrt(affine[axis] ** 2 + affine[4 + axis] ** 2 + affine[8 + axis] ** 2);
 }
 
 /** The affine's 3x3 part, row-major, each column scaled to length 1 (a zero column stays zero). */

@@ -43,7 +43,7 @@ const METADATA = '__metadata__';
 const MAX_HEADER = 100_000_000;
 
 /**
- * One file with these tensors. Header keys are sorted by name; bytes are laid out from wide elements to narrow ones,
+ * One file with these tensors, equal for equal input. Header keys are sorted by name; bytes are laid out from wide elements to narrow ones,
  * so that every tensor is aligned. Throws DataError where a shape and its data disagree.
  */
 export function writeSafetensors(
@@ -67,7 +67,8 @@ export function writeSafetensors(
     end += data.byteLength;
   }
   if (CHECKSUM in metadata) throw new DataError(`metadata key ${CHECKSUM} is set by the writer; leave it out`);
-  const entries = [`"${METADATA}":${JSON.stringify({ [CHECKSUM]: '00000000', ...metadata })}`];
+  const sorted = Object.fromEntries(Object.entries(metadata).sort(([a], [b]) => (a < b ? -1 : 1)));
+  const entries = [`"${METADATA}":${JSON.stringify({ [CHECKSUM]: '00000000', ...sorted })}`];
   for (const name of names) {
     const { dtype, shape, data } = tensors.get(name)!;
     const begin = offsets.get(name)!;
