@@ -1,7 +1,6 @@
 /** `action3d evaluate PRED_DIR LABEL_DIR`: scores predictions, prints a table or JSON, writes `summary.json`. */
-import { access, mkdir, rename, rm, writeFile } from 'node:fs/promises';
-import { dirname } from 'node:path';
-import { CheckError, FitError, UsageError } from '../../engine/errors.ts';
+import { CheckError, UsageError } from '../../engine/errors.ts';
+import { exists, writeFileAtomic } from '../host/files.ts';
 import type { Summary } from '../predict/evaluate_cases.ts';
 import type { DistanceUnit } from '../predict/metrics.ts';
 import { fixed } from '../report/format.ts';
@@ -25,8 +24,8 @@ export interface EvaluateOptions {
 /**
  * Returns exit code 0.
  *
- * @throws UsageError for options that cannot be, DataError for the files, FitError where the summary cannot be written,
- * CheckError below `minDice`
+ * @throws UsageError for options that cannot be and an output that exists or cannot be written, DataError for what is wrong
+ * with the files, FitError where the disk is full, CheckError below `minDice`
  */
 export async function evaluate(
   predictionFolder: string,
@@ -39,12 +38,12 @@ export async function evaluate(
     throw new UsageError(`--min-dice is a number from 0 to 1, not ${minDice}`);
   }
   if (output !== undefined && !force && (await exists(output))) {
-    throw new UsageError(`${output} exists; give another name, or --force to replace it`);
+    throw new UsageError(`${output} exists already; give another place or --force to replace it`);
   }
   const summary = await evaluateFolders(predictionFolder, labelFolder, { units, partial });
   const text = `${JSON.stringify(summary, null, 2)}\n`;
   await print(json ? text : `${summaryText(summary)}\n`);
-  if (output !== undefined) await save(output, text);
+  if (output !== undefined) await writeFileAtomic(output, text, { overwrite: force });
   requireDice(summary, minDice);
   return 0;
 }
@@ -54,31 +53,6 @@ function requireDice({ foreground_mean }: Summary, minDice: number | undefined):
   throw new CheckError(
     `the foreground mean Dice ${fixed(foreground_mean.Dice, 4)} is below the ${minDice} asked for by --min-dice`,
   );
-}
-
-async function exists(file: string): Promise<boolean> {
-  return access(file).then(
-    () => true,
-    () => false,
-  );
-}
-
-/** Writes beside the file first, so that an interrupted write leaves nothing half done under its name. */
-async function save(file: string, text: string): Promise<void> {
-  const draft = `${file}.${process.pid}.part`;
-  try {
-    await mkdir(dirname(file), { recursive: true });
-    await writeFile(draft, text);
-    await rename(draft, file);
-  } catch (cause) {
-    await rm(draft, { force: true }).catch(() => undefined);
-    throw new FitError(
-      `${file} cannot be written (${(cause as Error).message}); give a folder with room and write access`,
-      {
-        cause,
-      },
-    );
-  }
 }
 
 /** Resolves once the text has left the process, so that ending it right after loses nothing. */

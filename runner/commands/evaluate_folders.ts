@@ -1,11 +1,11 @@
 /** Pairs a folder of predictions with a folder of references by file name, checks every pair, and scores them. */
-import { readdir, readFile } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { ActionError, DataError } from '../../engine/errors.ts';
 import { countValues } from '../data/check_volume.ts';
 import { parseDatasetJson, parseLabels } from '../data/dataset_json.ts';
 import { readNifti, readNiftiHeader } from '../data/nifti.ts';
 import { geometryDifference, type Volume } from '../data/volume.ts';
+import { directorySource, exists } from '../host/files.ts';
 import { type CaseScores, evaluateCases, type Summary } from '../predict/evaluate_cases.ts';
 import { type DistanceUnit, scoreLabels } from '../predict/metrics.ts';
 import { caseName } from '../report/summary.ts';
@@ -100,18 +100,9 @@ async function pairFiles(
 
 /** The volumes of a folder by case name, in the order of their names. */
 async function listVolumes(folder: string): Promise<Map<string, string>> {
-  let files: string[];
-  try {
-    files = await readdir(folder);
-  } catch (cause) {
-    const reason = (cause as NodeJS.ErrnoException).code === 'ENOENT' ? 'does not exist' : 'is not a folder to read';
-    throw new DataError(`${folder} ${reason}; give the folder of predictions first, then that of the references`, {
-      cause,
-    });
-  }
   const volumes = new Map<string, string>();
-  for (const file of files.sort()) {
-    if (!/\.nii(\.gz)?$/i.test(file) || file.startsWith('.')) continue;
+  for (const file of await directorySource(folder).list()) {
+    if (!/^[^/]+\.nii(\.gz)?$/i.test(file)) continue;
     const twin = volumes.get(caseName(file));
     if (twin) throw new DataError(`${twin} and ${join(folder, file)} are the same case; keep one of them`);
     volumes.set(caseName(file), join(folder, file));
@@ -123,8 +114,7 @@ async function listVolumes(folder: string): Promise<Map<string, string>> {
 async function findLabels(predictionFolder: string, labelFolder: string): Promise<Labels> {
   for (const folder of [predictionFolder, labelFolder, dirname(resolve(labelFolder))]) {
     const file = join(folder, 'dataset.json');
-    const bytes = await readFile(file).catch(() => undefined);
-    const json = bytes && parseDatasetJson(bytes, file);
+    const json = (await exists(file)) ? parseDatasetJson(await read(file), file) : undefined;
     if (!json?.labels) continue;
     const map = new Map(Object.entries(json.labels_map ?? {}).map(([from, to]) => [Number(from), to]));
     const names = new Map(parseLabels(json.labels, file).map(({ value, name }) => [value, name]));
@@ -165,7 +155,7 @@ async function checkPairs(pairs: readonly Pair[], labels: Labels): Promise<strin
 
 /** Adds the labels that a prediction's own header names. */
 async function addStatedNames(prediction: string, labels: Labels): Promise<void> {
-  const { labelNames = {} } = await readNiftiHeader(await readFile(prediction), prediction);
+  const { labelNames = {} } = await readNiftiHeader(await read(prediction), prediction);
   for (const [value, name] of Object.entries(labelNames)) labels.names.set(Number(value), name);
 }
 
@@ -191,7 +181,11 @@ function unknownLabels(file: string, outside: readonly number[], { names, comple
 }
 
 async function readLabels(file: string): Promise<Volume> {
-  return readNifti(await readFile(file), file, { role: 'label' });
+  return readNifti(await read(file), file, { role: 'label' });
+}
+
+function read(file: string): Promise<Uint8Array> {
+  return directorySource(dirname(file)).read(basename(file));
 }
 
 /** The result, or undefined with the sentence of the failure noted. */

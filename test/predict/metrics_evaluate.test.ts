@@ -3,7 +3,7 @@ import { tmpdir } from 'node:os';
 import { join } from 'node:path';
 import { suite } from 'uvu';
 import * as assert from 'uvu/assert';
-import { CheckError, DataError, FitError, UsageError } from '../../engine/errors.ts';
+import { CheckError, DataError, UsageError } from '../../engine/errors.ts';
 import { type EvaluateOptions, evaluate } from '../../runner/commands/evaluate.ts';
 import { evaluateFolders } from '../../runner/commands/evaluate_folders.ts';
 import { writeNifti } from '../../runner/data/nifti.ts';
@@ -136,7 +136,7 @@ folders('an existing output is kept without --force', async ({ root }) => {
   await writeFile(output, 'mine');
   assert.is(
     await thrown(root, UsageError, run(root, { output })),
-    'summary.json exists; give another name, or --force to replace it',
+    'summary.json exists already; give another place or --force to replace it',
   );
   assert.is(await readFile(output, 'utf8'), 'mine');
   await run(root, { output, force: true });
@@ -147,8 +147,11 @@ folders('an output that cannot be written is told after the table is printed', a
   await putAll(root);
   await writeFile(join(root, 'file'), '');
   const output = join(root, 'file', 'summary.json');
-  const message = await thrown(root, FitError, run(root, { output }));
-  assert.match(message, /^file\/summary\.json cannot be written \(.*\); give a folder with room and write access$/);
+  const message = await thrown(root, UsageError, run(root, { output }));
+  assert.is(
+    message,
+    'file/summary.json cannot be written because there is a file of that name where a folder is needed; give another place',
+  );
 });
 
 folders('--min-dice fails after writing, and options out of range are refused', async ({ root }) => {
@@ -278,7 +281,7 @@ folders(
     assert.match(await thrown(root, DataError, evaluateFolders(join(root, 'none'), truth)), /^none does not exist; /);
     assert.match(
       await thrown(root, DataError, evaluateFolders(join(root, 'dataset.json'), truth)),
-      /is not a folder to read; /,
+      /is a file where a folder is needed; /,
     );
   },
 );
