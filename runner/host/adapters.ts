@@ -1,7 +1,7 @@
 /** Where adapters come from on each platform, and why a source has none. */
 import { existsSync, readdirSync } from 'node:fs';
-import { homedir } from 'node:os';
 import { join } from 'node:path';
+import { loadEgl } from './egl.ts';
 import { type GpuKind, kindOf } from './opened_gpu.ts';
 import { loadLibrary } from './shared_library.ts';
 import { loadSwiftShader } from './swiftshader.ts';
@@ -109,7 +109,7 @@ async function probeNative(create: CreateGpu, backend: string, unsafe: boolean):
 function vulkanManifests(): string[] {
   const forced = process.env.VK_DRIVER_FILES ?? process.env.VK_ICD_FILENAMES;
   if (forced) return forced.split(':').filter((file) => existsSync(file));
-  const roots = ['/etc', '/usr/local/share', '/usr/share', join(homedir(), '.local', 'share')];
+  const roots = ['/etc', '/usr/local/share', '/usr/share', join(process.env.HOME ?? '/', '.local', 'share')];
   return roots.flatMap((root) => {
     const folder = join(root, 'vulkan', 'icd.d');
     return existsSync(folder) ? readdirSync(folder).filter((name) => name.endsWith('.json')) : [];
@@ -145,15 +145,9 @@ async function probeVulkan(create: CreateGpu, unsafe: boolean): Promise<Probe> {
 }
 
 async function probeOpenGles(create: CreateGpu, unsafe: boolean): Promise<Probe> {
-  const failure = loadLibrary('libEGL.so');
-  const fixes = ['apt-get install libegl-dev libgl1-mesa-dri'];
-  if (failure) {
-    const runtime = loadLibrary('libEGL.so.1') === undefined;
-    const reason = runtime
-      ? 'EGL is installed as libEGL.so.1 only, and Dawn looks for libEGL.so'
-      : `there is no EGL (${failure})`;
-    return refused('opengles', reason, fixes);
-  }
+  const fixes = ['apt-get install libegl1 libgl1-mesa-dri'];
+  const failure = loadEgl();
+  if (failure) return refused('opengles', `EGL does not load (${failure})`, fixes);
   const source = {
     backend: 'opengles',
     environment: { EGL_PLATFORM: 'surfaceless' },

@@ -5,12 +5,11 @@
  * "libvulkan.so.1", the dynamic linker finds a library of that soname already in the process, so neither LD_LIBRARY_PATH nor
  * a second process is needed.
  */
-import { randomUUID } from 'node:crypto';
-import { existsSync, lstatSync, mkdirSync, readFileSync, renameSync, rmSync, writeFileSync } from 'node:fs';
+import { existsSync, readFileSync, writeFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
-import { homedir, tmpdir, userInfo } from 'node:os';
 import { dirname, join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
+import { withCachedFolder } from './cache.ts';
 import { loadLibrary } from './shared_library.ts';
 
 const PACKAGE = '@sparticuz/chromium';
@@ -46,41 +45,6 @@ function packageRoot(): string | undefined {
   }
 }
 
-/** Folders of this user alone: a library must never be loaded out of a folder that somebody else can write. */
-function cacheFolders(): string[] {
-  const base = process.env.XDG_CACHE_HOME || join(homedir(), '.cache');
-  return [join(base, 'action3d'), join(tmpdir(), `action3d-${userInfo().uid}`)];
-}
-
-function privateFolder(folder: string): void {
-  mkdirSync(folder, { recursive: true, mode: 0o700 });
-  const stat = lstatSync(folder);
-  if (!stat.isDirectory() || stat.uid !== userInfo().uid || (stat.mode & 0o022) !== 0)
-    throw new Error(`${folder} is not a folder that only this user can write`);
-}
-
-/** Unpacks beside the target and renames, so that processes started together never see half a library. */
-function unpack(root: string, parent: string, version: string): string {
-  const target = join(parent, `swiftshader-${version}`);
-  privateFolder(parent);
-  if (FILES.every((name) => existsSync(join(target, name)))) return target;
-  const archive = readTar(brotliDecompressSync(readFileSync(join(root, 'bin', 'swiftshader.tar.br'))));
-  const fresh = `${target}.${process.pid}.${randomUUID()}`;
-  mkdirSync(fresh, { mode: 0o700 });
-  try {
-    for (const name of FILES) {
-      const bytes = archive.get(name);
-      if (!bytes) throw new Error(`${PACKAGE} ${version} holds no ${name}`);
-      writeFileSync(join(fresh, name), bytes, { mode: 0o755 });
-    }
-    renameSync(fresh, target);
-  } catch (error) {
-    rmSync(fresh, { recursive: true, force: true });
-    if (!FILES.every((name) => existsSync(join(target, name)))) throw error;
-  }
-  return target;
-}
-
 let icd: { path: string } | { refusal: string } | undefined;
 
 /** Loads SwiftShader's Vulkan loader into this process. Returns the path of its ICD file, or why there is none. */
@@ -97,16 +61,24 @@ function tryLoad(): { path: string } | { refusal: string } {
   const root = packageRoot();
   if (!root) return { refusal: `the optional npm package ${PACKAGE} is not installed` };
   const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
-  const reasons: string[] = [];
-  for (const parent of cacheFolders()) {
-    try {
-      const folder = unpack(root, parent, version);
-      const failure = loadLibrary(join(folder, 'libvulkan.so.1'), { keep: true });
-      if (!failure) return { path: join(folder, 'vk_swiftshader_icd.json') };
-      reasons.push(failure);
-    } catch (error) {
-      reasons.push(error instanceof Error ? error.message : String(error));
-    }
+  let path = '';
+  const failure = withCachedFolder(
+    `swiftshader-${version}`,
+    (folder) => FILES.every((name) => existsSync(join(folder, name))),
+    (folder) => unpack(join(root, 'bin', 'swiftshader.tar.br'), folder),
+    (folder) => {
+      path = join(folder, 'vk_swiftshader_icd.json');
+      return loadLibrary(join(folder, 'libvulkan.so.1'), { keep: true });
+    },
+  );
+  return failure === undefined ? { path } : { refusal: `SwiftShader could not be unpacked and loaded: ${failure}` };
+}
+
+function unpack(archive: string, folder: string): void {
+  const files = readTar(brotliDecompressSync(readFileSync(archive)));
+  for (const name of FILES) {
+    const bytes = files.get(name);
+    if (!bytes) throw new Error(`${archive} holds no ${name}`);
+    writeFileSync(join(folder, name), bytes, { mode: 0o755 });
   }
-  return { refusal: `SwiftShader could not be unpacked and loaded: ${reasons.join('; ')}` };
 }
