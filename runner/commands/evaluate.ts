@@ -40,7 +40,15 @@ export async function evaluate(
   if (output !== undefined && !force && (await exists(output))) {
     throw new UsageError(`${output} exists already; give another place or --force to replace it`);
   }
-  const summary = await evaluateFolders(predictionFolder, labelFolder, { units, partial });
+  const progress = process.stderr.isTTY && !json;
+  const summary = await evaluateFolders(predictionFolder, labelFolder, {
+    units,
+    partial,
+    onCase: (done, total) => {
+      if (progress) process.stderr.write(`\r${done}/${total} cases`);
+    },
+  });
+  if (progress) process.stderr.write('\r\u001b[K');
   const text = `${JSON.stringify(summary, null, 2)}\n`;
   await print(json ? text : `${summaryText(summary)}\n`);
   if (output !== undefined) await writeFileAtomic(output, text, { overwrite: force });

@@ -14,6 +14,8 @@ export interface EvaluateFoldersOptions {
   units?: DistanceUnit;
   /** Score the cases that have been predicted and leave the other references alone. */
   partial?: boolean;
+  /** Told after every scored case. */
+  onCase?: (done: number, total: number) => void;
 }
 
 interface Pair {
@@ -45,7 +47,7 @@ export async function evaluateFolders(
   labelFolder: string,
   options: EvaluateFoldersOptions = {},
 ): Promise<Summary> {
-  const { units = 'mm', partial = false } = options;
+  const { units = 'mm', partial = false, onCase } = options;
   const { pairs, problems } = await pairFiles(predictionFolder, labelFolder, partial);
   const labels = await findLabels(predictionFolder, labelFolder);
   problems.push(...(await checkPairs(pairs, labels)));
@@ -64,6 +66,7 @@ export async function evaluateFolders(
     const truth = labels.map.size > 0 ? data.map((value) => labels.map.get(value) ?? value) : data;
     const metrics = scoreLabels(predicted.data, truth, shape, spacing, scored, units);
     cases.push({ prediction_file: prediction, reference_file: reference, metrics });
+    onCase?.(cases.length, pairs.length);
   }
   const named = [...labels.names].filter(([value, name]) => value > 0 && name !== '');
   return evaluateCases(cases, { units, labelNames: Object.fromEntries(named) });
