@@ -78,6 +78,6 @@ export async function parseDataset(source: FileSource): Promise<Dataset> {
   const { dataset, problems } = await scanDataset(source);
   const errors = problems.filter((problem) => problem.severity === 'error');
   if (errors.length === 0) return dataset;
-  const more = errors.length > 1 ? ` (And ${errors.length - 1} more; \`action3d check\` lists them all.)` : '';
+  const more = errors.length > 1 ? ` (and ${errors.length - 1} more; \`action3d check\` lists them all)` : '';
   throw new DataError(`${source.root}: ${errors[0].message}${more}`);
 }

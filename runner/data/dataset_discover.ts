@@ -9,8 +9,8 @@ import { readNiftiHeader } from './nifti.ts';
 const MOST_LABELS = 256;
 
 /**
- * Fills in what the layout does not state: channels from the first image that can be read, labels from the values in the
- * labels of the training cases. Files that cannot be read are passed over; `checkDataset` and `loadCase` report them.
+ * Fills in what the layout does not state: channels from the first image that can be read, labels from the values in
+ * the label files. Files that cannot be read are passed over; `checkDataset` and `loadCase` report them.
  */
 export async function discover(draft: Draft, source: FileSource): Promise<Omit<Dataset, 'root'>> {
   const { problems: _, ...known } = draft;
@@ -31,10 +31,10 @@ async function discoverChannels(draft: Draft, source: FileSource): Promise<{ nam
   return [{ name: 'channel 0' }];
 }
 
-async function discoverLabels({ labelled, labelsMap }: Draft, source: FileSource): Promise<Label[]> {
+async function discoverLabels({ labelled, validation, test, labelsMap }: Draft, source: FileSource): Promise<Label[]> {
   const values = new Set([0]);
-  for (const { label } of labelled) {
-    const volume = await tolerant(() => readVolume(source, label!, 'label'));
+  for (const { label } of [...labelled, ...validation, ...test]) {
+    const volume = label && (await tolerant(() => readVolume(source, label, 'label')));
     const found = volume ? [...countValues(volume).keys()] : [];
     if (found.length > MOST_LABELS) continue;
     for (const value of found) if (value >= 0) values.add(labelsMap.get(value) ?? value);

@@ -24,11 +24,11 @@ export interface Listing {
   volumes(folder: string): string[];
 }
 
-export const NIFTI = /\.nii(\.gz)?$/i;
+export const NIFTI = /\.(nii|hdr)(\.gz)?$/i;
 
 /** The file's name without folder and ending. */
 export function stem(path: string): string {
-  return path.slice(path.lastIndexOf('/') + 1).replace(/\.(nii(\.gz)?|h5|hdf5)$/i, '');
+  return path.slice(path.lastIndexOf('/') + 1).replace(/\.((nii|hdr)(\.gz)?|h5|hdf5)$/i, '');
 }
 
 /** What a layout takes over from the folder and from its dataset.json. */
