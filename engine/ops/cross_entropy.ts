@@ -7,7 +7,7 @@ import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { formatShape, product } from '../shape.ts';
 import { channels, rows, type Tensor } from '../tensor.ts';
-import { lanesOf, sumGroups } from './reduce.ts';
+import { lanesOf, sumRowsInto } from './reduce.ts';
 
 /** No label at all: what an absent ignoreLabel stands for. */
 export const NO_LABEL = 0xffffffff;
@@ -43,7 +43,7 @@ export function crossEntropy(
   const lanes = lanesOf(count);
   const partial = rec.tensor([lanes, 4], 'cross_entropy_partial');
   rec.dispatch(crossEntropyKernel(classes, !!weights), { ...inputs, y: partial }, { ...params, lanes }, lanes);
-  const sums = sumGroups(rec, partial, [4]);
+  const sums = sumRowsInto(rec, partial, rec.tensor([4], 'cross_entropy_sums'));
   const loss = rec.tensor([1], 'cross_entropy');
   rec.dispatch(crossEntropyMeanKernel(), { sums, y: loss }, {}, 1);
   return rec.node('cross_entropy', [logits], loss, (dy, gradients) => {

@@ -44,17 +44,22 @@ export function mean(rec: Recording, x: Tensor): Tensor {
   return total(rec, 'mean', x, 1 / product(x.shape));
 }
 
-/**
- * factor * the sum of the rows of each group, [groups * rows, C] -> [...shape], without a node on the tape: what losses and
- * norms add their partial results up with.
- */
-export function sumGroups(rec: Recording, x: Tensor, shape: readonly number[], factor = 1): Tensor {
-  return reduceRows(rec, x, rows(x), x.pitch / 4, shape, factor, false);
+/** Where sums go without a node on the tape: what losses, norms and gradients add their partial results up with. */
+export interface SumOptions {
+  /** The rows of x are this many groups, one after another; y has a row for each. Default 1. */
+  groups?: number;
+  /** Multiplies the sums. Default 1. */
+  factor?: number;
 }
 
-/** factor * the sum of everything -> [1], without a node on the tape. Relies on zero padding. */
-export function sumAll(rec: Recording, x: Tensor, factor = 1): Tensor {
-  return reduceRows(rec, x, vec4s(x), 1, [1], factor, true);
+/** y = factor * the sum of the rows of each group of x, [groups * rows, C] -> y, `groups` rows of x's pitch. */
+export function sumRowsInto(rec: Recording, x: Tensor, y: Tensor, { groups = 1, factor = 1 }: SumOptions = {}): Tensor {
+  return reduceRows(rec, x, y, { count: rows(x) / groups, groups, pitch: x.pitch / 4, factor, total: false });
+}
+
+/** y [1] = factor * the sum of everything in x. Relies on zero padding. */
+export function sumAllInto(rec: Recording, x: Tensor, y: Tensor, factor = 1): Tensor {
+  return reduceRows(rec, x, y, { count: vec4s(x), groups: 1, pitch: 1, factor, total: true });
 }
 
 /** How many invocations sum up `count` rows of a loss, each a bounded number of them, enough of them to fill a GPU. */
@@ -63,12 +68,13 @@ export function lanesOf(count: number): number {
 }
 
 function columns(rec: Recording, name: string, x: Tensor, shape: readonly number[], factor: number): Tensor {
-  const y = sumGroups(rec, x, shape, factor);
+  const y = rec.tensor(shape, name);
+  sumRowsInto(rec, x, y, { groups: rows(y), factor });
   return rec.node(name, [x], y, (dy, gradients) => spread(rec, 'columns', dy, gradients.out(0), rows(y), factor));
 }
 
 function total(rec: Recording, name: string, x: Tensor, factor: number): Tensor {
-  const y = sumAll(rec, x, factor);
+  const y = sumAllInto(rec, x, rec.tensor([1], name), factor);
   return rec.node(name, [x], y, (dy, gradients) => spread(rec, 'total', dy, gradients.out(0), 1, factor));
 }
 
@@ -76,21 +82,15 @@ function total(rec: Recording, name: string, x: Tensor, factor: number): Tensor 
 function reduceRows(
   rec: Recording,
   x: Tensor,
-  count: number,
-  pitch: number,
-  shape: readonly number[],
-  factor: number,
-  total: boolean,
+  y: Tensor,
+  { count, groups, pitch, factor, total }: Required<SumOptions> & { count: number; pitch: number; total: boolean },
 ): Tensor {
-  const groups = total ? 1 : product(shape.slice(0, -1));
   let from = x;
-  let left = count / groups;
+  let left = count;
   for (;;) {
     const last = left <= LAST_ROWS;
     const lanes = last ? 1 : ceilDiv(left, CHUNK_ROWS);
-    const to = last
-      ? rec.tensor(shape, total ? 'total' : 'sums')
-      : rec.tensor([groups * lanes, pitch * 4], 'partial_sums');
+    const to = last ? y : rec.tensor([groups * lanes, pitch * 4], 'partial_sums');
     const invocations = groups * lanes * pitch;
     rec.dispatch(
       columnSumsKernel(last && total),
@@ -98,7 +98,7 @@ function reduceRows(
       { count: invocations, rows: left, lanes, pitch, factor: last ? factor : 1 },
       invocations,
     );
-    if (last) return to;
+    if (last) return y;
     from = to;
     left = lanes;
   }

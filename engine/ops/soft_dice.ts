@@ -9,7 +9,7 @@ import {
 import type { Recording } from '../recording.ts';
 import { channels, rows, type Tensor } from '../tensor.ts';
 import { checkLabels, NO_LABEL } from './cross_entropy.ts';
-import { lanesOf, sumGroups } from './reduce.ts';
+import { lanesOf, sumRowsInto } from './reduce.ts';
 
 export interface SoftDiceOptions {
   /** Denominator sum p^2 + y^2 (method.md 4.6, the default) or sum p + y (Milletari et al. 2016, nnU-Net). */
@@ -68,7 +68,7 @@ function fused(
   const params = { rows: count, ignore_label: ignoreLabel };
   const invocations = lanes * softDiceBlocks(kernels.classes);
   rec.dispatch(softDiceKernel(kernels), { logits, labels, y: partial }, { ...params, lanes }, invocations);
-  const sums = sumGroups(rec, partial, [width]);
+  const sums = sumRowsInto(rec, partial, rec.tensor([width], 'soft_dice_sums'));
 
   const slopes = rec.tensor([2, logits.pitch], 'soft_dice_slopes');
   const dice = rec.tensor([1], 'dice');
