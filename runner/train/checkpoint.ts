@@ -1,0 +1,58 @@
+import { DataError, UsageError } from '../../engine/errors.ts';
+import type { ParameterValues } from '../../engine/nn/parameters.ts';
+import { readSafetensors, type SafeTensor, writeSafetensors } from '../data/safetensors.ts';
+
+/** Everything an exact resume needs. Random draws are functions of (seed, step), so no generator state is among it. */
+export interface Checkpoint {
+  /** Steps completed. */
+  readonly step: number;
+  /** Hash of the run's configuration and split; a checkpoint only continues the run it came from. */
+  readonly hash: string;
+  /** Best validation score so far and its step, when there was a validation. */
+  readonly best: { readonly dice: number; readonly step: number } | null;
+  /** By group: 'student', 'optimiser.velocity', 'teacher', … */
+  readonly groups: ReadonlyMap<string, ParameterValues>;
+}
+
+const FORMAT = 'action3d-checkpoint-1';
+
+/** One safetensors file: tensors `group/name`, the rest as metadata. */
+export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
+  const tensors = new Map<string, SafeTensor>();
+  for (const [group, values] of checkpoint.groups) {
+    for (const [name, { shape, data }] of values)
+      tensors.set(`${group}/${name}`, { dtype: 'F32', shape, data: data as Float32Array<ArrayBuffer> });
+  }
+  return writeSafetensors(tensors, {
+    format: FORMAT,
+    step: String(checkpoint.step),
+    hash: checkpoint.hash,
+    best: JSON.stringify(checkpoint.best),
+  });
+}
+
+/** The inverse. Errors: DataError for a damaged file or one that is no checkpoint. */
+export function decodeCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
+  const { tensors, metadata } = readSafetensors(bytes, name);
+  if (metadata.format !== FORMAT) {
+    throw new DataError(
+      `${name} is not a checkpoint (format '${metadata.format ?? 'none'}', expected '${FORMAT}'); give the run it belongs to`,
+    );
+  }
+  const groups = new Map<string, ParameterValues>();
+  for (const [key, { shape, data }] of tensors) {
+    const slash = key.indexOf('/');
+    const group = key.slice(0, slash);
+    if (!groups.has(group)) groups.set(group, new Map());
+    groups.get(group)!.set(key.slice(slash + 1), { shape, data: data as Float32Array });
+  }
+  return { step: Number(metadata.step), hash: metadata.hash, best: JSON.parse(metadata.best), groups };
+}
+
+/** Throws UsageError when a checkpoint belongs to another configuration or split. */
+export function assertSameRun(checkpoint: Checkpoint, hash: string, name: string): void {
+  if (checkpoint.hash === hash) return;
+  throw new UsageError(
+    `${name} belongs to a run of another configuration or data split (${checkpoint.hash}, this one is ${hash}); use its options again or another run folder`,
+  );
+}
