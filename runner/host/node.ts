@@ -10,8 +10,9 @@
  * and only for kernels that guard every index and write workgroup memory before they read it.
  */
 import { NoGpuError } from '../../engine/errors.ts';
-import { type Candidate, type CreateGpu, type Probe, type Refusal, sources } from './adapters.ts';
+import type { Candidate, CreateGpu, Probe, Refusal } from './enumerate.ts';
 import { kindOf, limitsOf, type OpenedGpu, requestFullDevice } from './opened_gpu.ts';
+import { type NamedSource, sources } from './sources.ts';
 
 export type { OpenedGpu } from './opened_gpu.ts';
 
@@ -47,10 +48,17 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0];
 }
 
-/** Hardware first, then llvmpipe, then the rest in the order found. */
+/** Hardware, llvmpipe through OpenGL ES, llvmpipe otherwise, the rest, SwiftShader. */
+function rank({ kind, backend }: Candidate): number {
+  if (kind === 'llvmpipe') return backend === 'opengles' ? 1 : 2;
+  return { hardware: 0, software: 3, swiftshader: 4 }[kind];
+}
+
+/** Where a forced kind is most likely found, so that nothing else need be asked. */
+const SOURCE_OF_KIND: Record<string, string> = { llvmpipe: 'opengles', swiftshader: 'swiftshader' };
+
 function best(candidates: Candidate[]): Candidate | undefined {
-  const rank = { hardware: 0, llvmpipe: 1, software: 2, swiftshader: 3 };
-  return candidates.toSorted((a, b) => rank[a.kind] - rank[b.kind])[0];
+  return candidates.toSorted((a, b) => rank(a) - rank(b))[0];
 }
 
 function pick(wanted: string, candidates: Candidate[]): Candidate | undefined {
@@ -62,12 +70,16 @@ function pick(wanted: string, candidates: Candidate[]): Candidate | undefined {
   );
 }
 
-/** Probes source after source until `enough` is content. */
-async function probe(create: CreateGpu, unsafe: boolean, enough: (found: Candidate[]) => boolean): Promise<Probe> {
+/** Probes source after source, the one called `first` before the others, until `enough` is content. */
+async function probe(
+  all: NamedSource[],
+  first: string | undefined,
+  enough: (found: Candidate[]) => boolean,
+): Promise<Probe> {
   const candidates: Candidate[] = [];
   const refusals: Refusal[] = [];
-  for (const source of sources(create, unsafe)) {
-    const part = await source();
+  for (const source of all.toSorted((a, b) => Number(b.name === first) - Number(a.name === first))) {
+    const part = await source.probe();
     candidates.push(...part.candidates);
     refusals.push(...part.refusals);
     if (enough(candidates)) break;
@@ -90,10 +102,10 @@ export async function openGpu(options: OpenOptions = {}): Promise<OpenedGpu> {
   const create = await loadDawn();
   // An index counts all adapters; a name or kind is looked for only until it is found.
   const enough = (found: Candidate[]) => {
-    if (wanted === 'auto') return found.some(({ kind }) => kind === 'hardware' || kind === 'llvmpipe');
+    if (wanted === 'auto') return found.some((candidate) => rank(candidate) <= 1);
     return !/^\d+$/.test(wanted) && pick(wanted, found) !== undefined;
   };
-  const { candidates, refusals } = await probe(create, unsafe, enough);
+  const { candidates, refusals } = await probe(sources(create, unsafe), SOURCE_OF_KIND[wanted], enough);
   const chosen = wanted === 'auto' ? best(candidates) : pick(wanted, candidates);
   if (!chosen) {
     const names = candidates.map(({ name, backend }, i) => `${i}: ${name} (${backend})`).join(', ');
@@ -154,7 +166,7 @@ export interface AdapterList {
 
 /** Every adapter of every source with what it offers, and every source that was refused. */
 export async function listAdapters(): Promise<AdapterList> {
-  const { candidates, refusals } = await probe(await loadDawn(), false, () => false);
+  const { candidates, refusals } = await probe(sources(await loadDawn(), false), undefined, () => false);
   const adapters: AdapterReport[] = [];
   for (const [index, { name, kind, backend, software, open }] of candidates.entries()) {
     const adapter = await open();
