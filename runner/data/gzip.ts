@@ -164,7 +164,7 @@ function endOfData(bytes: Uint8Array): number {
 }
 
 function describe(name: string, failure: unknown): string {
-  const reason = failure instanceof Error ? failure.message : String(failure);
+  const reason = (failure instanceof Error ? failure.message : String(failure)).replace(/\.$/, '');
   if (/end of file|truncated/i.test(reason)) {
     return `${name} is cut short: its gzip data end before the checksum; copy, download or export the file again`;
   }

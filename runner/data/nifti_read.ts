@@ -149,17 +149,17 @@ async function voxelBytes(
   const needed = layout.offset + each * layout.channels;
   const start = layout.offset + first * each;
   const zipped = isGzip(file);
-  const require = (held: number, atMost = '') => {
+  const requireBytes = (held: number, atMost = '') => {
     if (held >= needed) return;
     const size = `${ni}x${nj}x${nk}${layout.channels > 1 ? `x${layout.channels}` : ''}`;
     throw new DataError(
       `${name} is cut short: its header promises ${needed} bytes (${size} ${layout.dtype.name} voxels from byte ${layout.offset}) and there are ${atMost}${held}; copy, download or export the file again`,
     );
   };
-  require(zipped ? file.length * MAX_EXPANSION : file.length, zipped ? 'at most ' : '');
+  requireBytes(zipped ? file.length * MAX_EXPANSION : file.length, zipped ? 'at most ' : '');
   // a copy, aligned and free to be changed; not slice(), which on a Node Buffer is a view
   if (!zipped) return new Uint8Array(file.subarray(start, start + each * channels));
   const { data, total } = await gunzipRange(file, name, start, each * channels);
-  require(total);
+  requireBytes(total);
   return data;
 }

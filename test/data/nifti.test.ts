@@ -51,6 +51,13 @@ test('reading leaves the bytes it was given as they were', async () => {
   assert.equal(file, before);
 });
 
+test('vox_offset 0 means right behind the header', async () => {
+  for (const version of [1, 2] as const) {
+    const file = niftiBytes({ ...GOOD, version, voxOffset: 0 });
+    assert.equal(await readNifti(file, 'a.nii'), await readNifti(niftiBytes(GOOD), 'a.nii'));
+  }
+});
+
 test('a size of 0 counts as 1', async () => {
   const volume = await readNifti(niftiBytes({ dim: [3, 4, 0], values: ramp(12) }), 'a.nii');
   assert.equal(volume.shape, [1, 4, 3]);
