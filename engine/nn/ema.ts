@@ -6,7 +6,8 @@ import type { Parameters } from './parameters.ts';
 
 /**
  * teacher = decay teacher + (1 - decay) student over all parameters, decay from step scalar `ema_decay` (Tarvainen and
- * Valpola, "Mean Teacher", 2017). Both must come from the same specs.
+ * Valpola, "Mean Teacher", 2017). Running statistics are left to the teacher's own passes. Errors: ActionError when the two
+ * declare different parameters.
  */
 export function emaUpdate(
   rec: Recording,

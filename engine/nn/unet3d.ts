@@ -1,7 +1,8 @@
-import { ShapeError } from '../errors.ts';
+import { ActionError, ShapeError } from '../errors.ts';
 import { gelu, leakyRelu } from '../ops/activation.ts';
 import { concat } from '../ops/concat.ts';
 import { conv3d, convTranspose3d } from '../ops/conv3d.ts';
+import { type DropoutOptions, dropout } from '../ops/dropout.ts';
 import { maxPool3d } from '../ops/max_pool3d.ts';
 import { batchNorm, type FusedActivation, groupNorm, instanceNorm } from '../ops/norm.ts';
 import { resize3d } from '../ops/resize3d.ts';
@@ -25,6 +26,8 @@ export interface UnetOutput {
 export interface UnetMode {
   /** Batch norm by the batch's own statistics, dropout active. Default true. */
   readonly training?: boolean;
+  /** Where dropout draws from; needed when training with it. Passes that should drop differently need streams of their own. */
+  readonly dropout?: DropoutOptions;
 }
 
 export interface Unet3d {
@@ -58,7 +61,16 @@ export function unet3d(config: UnetConfig): Unet3d {
       const input = level === 0 ? x : maxPool3d(rec, levels[level - 1], strides[level - 1]);
       levels.push(blocks(rec, parameters, `encoder.${level}`, input, kernels[level], mode));
     });
+    if (settings.dropout > 0 && (mode.training ?? true))
+      levels.push(dropped(rec, levels.pop() as Tensor, mode.dropout));
     return levels;
+  }
+
+  function dropped(rec: Recording, x: Tensor, options?: DropoutOptions): Tensor {
+    if (options) return dropout(rec, x, settings.dropout, options);
+    throw new ActionError(
+      `unet3d: training with dropout ${settings.dropout} needs random counters; pass mode.dropout { counters, stream } or set training false`,
+    );
   }
 
   function decode(rec: Recording, parameters: Parameters, levels: readonly Tensor[], mode: UnetMode = {}): UnetOutput {
