@@ -10,9 +10,10 @@
  * and only for kernels that guard every index and write workgroup memory before they read it.
  */
 import { NoGpuError } from '../../engine/errors.ts';
-import type { Candidate, CreateGpu, Probe, Refusal } from './enumerate.ts';
+import { best, pick, probe, SOURCE_OF_KIND, settlesAuto } from './choose.ts';
+import type { Candidate, CreateGpu, Refusal } from './enumerate.ts';
 import { kindOf, limitsOf, type OpenedGpu, requestFullDevice } from './opened_gpu.ts';
-import { type NamedSource, sources } from './sources.ts';
+import { sources } from './sources.ts';
 
 export type { OpenedGpu } from './opened_gpu.ts';
 
@@ -48,45 +49,6 @@ function firstLine(error: unknown): string {
   return (error instanceof Error ? error.message : String(error)).split('\n')[0];
 }
 
-/** Hardware, llvmpipe through OpenGL ES, llvmpipe otherwise, the rest, SwiftShader. */
-function rank({ kind, backend }: Candidate): number {
-  if (kind === 'llvmpipe') return backend === 'opengles' ? 1 : 2;
-  return { hardware: 0, software: 3, swiftshader: 4 }[kind];
-}
-
-/** Where a forced kind is most likely found, so that nothing else need be asked. */
-const SOURCE_OF_KIND: Record<string, string> = { llvmpipe: 'opengles', swiftshader: 'swiftshader' };
-
-function best(candidates: Candidate[]): Candidate | undefined {
-  return candidates.toSorted((a, b) => rank(a) - rank(b))[0];
-}
-
-function pick(wanted: string, candidates: Candidate[]): Candidate | undefined {
-  if (/^\d+$/.test(wanted)) return candidates[Number(wanted)];
-  const name = wanted.toLowerCase();
-  return (
-    best(candidates.filter((candidate) => candidate.kind === name)) ??
-    best(candidates.filter((candidate) => candidate.name.toLowerCase().includes(name)))
-  );
-}
-
-/** Probes source after source, the one called `first` before the others, until `enough` is content. */
-async function probe(
-  all: NamedSource[],
-  first: string | undefined,
-  enough: (found: Candidate[]) => boolean,
-): Promise<Probe> {
-  const candidates: Candidate[] = [];
-  const refusals: Refusal[] = [];
-  for (const source of all.toSorted((a, b) => Number(b.name === first) - Number(a.name === first))) {
-    const part = await source.probe();
-    candidates.push(...part.candidates);
-    refusals.push(...part.refusals);
-    if (enough(candidates)) break;
-  }
-  return { candidates, refusals };
-}
-
 function noGpu(message: string, refusals: Refusal[]): NoGpuError {
   const hints = refusals.flatMap(({ source, reason, fixes }) => [
     `${source}: ${reason}`,
@@ -102,7 +64,7 @@ export async function openGpu(options: OpenOptions = {}): Promise<OpenedGpu> {
   const create = await loadDawn();
   // An index counts all adapters; a name or kind is looked for only until it is found.
   const enough = (found: Candidate[]) => {
-    if (wanted === 'auto') return found.some((candidate) => rank(candidate) <= 1);
+    if (wanted === 'auto') return found.some(settlesAuto);
     return !/^\d+$/.test(wanted) && pick(wanted, found) !== undefined;
   };
   const { candidates, refusals } = await probe(sources(create, unsafe), SOURCE_OF_KIND[wanted], enough);
@@ -137,7 +99,7 @@ async function opened(chosen: Candidate, adapter: GPUAdapter): Promise<OpenedGpu
   const software = kind !== 'hardware';
   if (software)
     notes.push(`${chosen.name} computes on the CPU: correct, but slow; action3d doctor tells what a GPU would need.`);
-  if (open.size === 0) process.once('exit', closeAll);
+  if (!process.listeners('exit').includes(closeAll)) process.once('exit', closeAll);
   const gpu: OpenedGpu = { device, adapter, name: chosen.name, kind, backend: chosen.backend, software, notes, close };
   function close(): void {
     if (open.delete(gpu)) device.destroy();
@@ -153,6 +115,8 @@ export interface AdapterReport {
   backend: string;
   software: boolean;
   driver: string;
+  /** Smallest and largest subgroup, where the adapter has subgroups. */
+  subgroupSize: [number, number] | undefined;
   features: string[];
   limits: Record<string, number>;
 }
@@ -171,9 +135,18 @@ export async function listAdapters(): Promise<AdapterList> {
   for (const [index, { name, kind, backend, software, open }] of candidates.entries()) {
     const adapter = await open();
     if (!adapter) continue;
-    const features = [...adapter.features].sort();
-    const limits = limitsOf(adapter.limits);
-    adapters.push({ index, name, kind, backend, software, driver: adapter.info.description, features, limits });
+    const { description: driver, subgroupMinSize, subgroupMaxSize } = adapter.info;
+    adapters.push({
+      index,
+      name,
+      kind,
+      backend,
+      software,
+      driver,
+      subgroupSize: adapter.features.has('subgroups') ? [subgroupMinSize, subgroupMaxSize] : undefined,
+      features: [...adapter.features].sort(),
+      limits: limitsOf(adapter.limits),
+    });
   }
   const chosen = best(candidates);
   return { adapters, refusals, auto: chosen && candidates.indexOf(chosen) };
@@ -182,7 +155,9 @@ export async function listAdapters(): Promise<AdapterList> {
 /** Ends the process: destroys every device, waits until what was printed has left, and exits with `code`. */
 export async function exit(code: number): Promise<never> {
   closeAll();
-  for (const stream of [process.stdout, process.stderr])
+  for (const stream of [process.stdout, process.stderr]) {
+    stream.on('error', () => {}); // the reader left (| head): nothing more to say
     await new Promise<void>((done) => stream.write('', () => done()));
+  }
   process.exit(code);
 }
