@@ -50,7 +50,7 @@ export function diceCrossEntropy(
 ): DiceCrossEntropy {
   checkLabels('diceCrossEntropy', logits, labels);
   const { loss, ce, dice } = fused(rec, logits, labels, options, true);
-  return { loss: loss as Tensor, ce: ce as Tensor, dice: rec.detach(dice) };
+  return { loss: loss as Tensor, ce: ce as Tensor, dice };
 }
 
 function fused(

@@ -85,8 +85,21 @@ gpuTest('dice_cross_entropy equals the composition of its parts, with an ignored
   for (const name of ['loss', 'ce', 'dice'] as const) {
     assertClose(name, fused[name], scalar(composed[name][0]), { absolute: 1e-7, terms: 4 });
   }
+  const reference = softDiceReference(logits, labels, { ignore: 2, background: false, epsilon: 1e-3 });
+  assertClose('dice', fused.dice, scalar(reference), tolerance);
   assertClose('gradient', fused.dx, { shape: logits.shape, data: composed.dx }, { absolute: 1e-9 });
 });
+
+gpuTest('no valid voxel: loss and gradient are zero', (device) =>
+  checkOp(device, 'dice_cross_entropy', {
+    inputs: { logits },
+    op: (rec, t) => diceCrossEntropy(rec, t.logits, uploadLabels(device, [630], new Int32Array(630).fill(-1))).loss,
+    expected: scalar(0),
+    gradients: () => ({ logits: scale(logits, 0) }),
+    tolerance: { absolute: 2e-7 },
+    gradientTolerance: { absolute: 0 },
+  }),
+);
 
 for (const fixture of cases(readFixture('ops'), 'soft_dice')) {
   const x = fixture.get('logits');
