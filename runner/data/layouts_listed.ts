@@ -9,7 +9,7 @@ import {
   stem,
   UNLABELLED_FOLDERS,
 } from './layouts_listing.ts';
-import { missing } from './layouts_pairs.ts';
+import { missing, paired } from './layouts_pairs.ts';
 import { error, type Problem, warning } from './problem.ts';
 
 /**
@@ -19,28 +19,19 @@ import { error, type Problem, warning } from './problem.ts';
  */
 export function listedLayout(listing: Listing, json: DatasetJson, file: string, shared: Shared): Draft {
   const problems: Problem[] = [];
-  const cases = (entries: DatasetEntry[] | undefined) => (entries ?? []).map((entry) => toCase(listing, entry));
+  const cases = (...lists: (DatasetEntry[] | undefined)[]) =>
+    lists.flatMap((entries) => (entries ?? []).map((entry) => toCase(listing, entry)));
   const training = cases(json.training);
   const validation = cases(json.validation);
-  const test = [...cases(json.test), ...cases(json.testing)].map((item) => withTestLabel(listing, item));
-  const unlabelled = [...cases(json.unlabeled), ...cases(json.unlabelled)];
-  const all = named([...training, ...validation, ...unlabelled, ...test]);
+  const unlabelled = cases(json.unlabeled, json.unlabelled);
+  const test = cases(json.test, json.testing).map((item) => withTestLabel(listing, item));
+  const all = [...training, ...validation, ...unlabelled, ...test];
   const used = new Set(all.flatMap((item) => [...item.images, item.label ?? '']));
+  const perCase = filesPerCase(training);
+  const folders = UNLABELLED_FOLDERS.flatMap((folder) => paired(listing, folder, '', perCase, problems));
+  const found = folders.filter((item) => !used.has(item.images[0]));
   for (const item of all) problems.push(...missing(listing, item, file));
-  problems.push(...repeated(all, file));
-  const folders = UNLABELLED_FOLDERS.flatMap((folder) => listing.volumes(folder)).filter((image) => !used.has(image));
-  for (const image of folders) used.add(image);
-  for (const volume of ['imagesTr', 'labelsTr', 'imagesTs'].flatMap((folder) => listing.volumes(folder))) {
-    if (!used.has(volume)) {
-      problems.push(
-        warning(
-          'unlisted',
-          volume,
-          `${volume} is not listed in ${file} and is not used; list it, or move an image to imagesUn/ to use it without a label`,
-        ),
-      );
-    }
-  }
+  problems.push(...repeated(all, file), ...unlisted(listing, used, file), ...emptyFolders(listing, UNLABELLED_FOLDERS));
   if (json.numTraining !== undefined && json.numTraining !== training.length) {
     problems.push(
       warning(
@@ -50,24 +41,20 @@ export function listedLayout(listing: Listing, json: DatasetJson, file: string, 
       ),
     );
   }
-  problems.push(...emptyFolders(listing, UNLABELLED_FOLDERS));
-  const part = (from: number, length: number) => all.slice(from, from + length);
-  const trained = part(0, training.length);
-  const held = part(training.length, validation.length);
-  const extra = folders.map((image): Case => ({ id: stem(image).replace(/_0000$/, ''), images: [image] }));
   const channels = json.channel_names ?? json.modality;
+  const named = namer(all);
   return {
     ...shared,
     layout: file === 'dataset.json' ? 'decathlon' : 'datalist',
     ...(channels ? { channels: parseChannels(channels) } : {}),
-    labelled: trained.filter((item) => item.label),
-    validation: held.filter((item) => item.label),
+    labelled: training.filter((item) => item.label).map(named),
+    validation: validation.filter((item) => item.label).map(named),
     unlabelled: [
-      ...[...trained, ...held].filter((item) => !item.label),
-      ...part(training.length + validation.length, unlabelled.length),
-      ...extra,
+      ...[...training, ...validation].filter((item) => !item.label).map(named),
+      ...unlabelled.map(named),
+      ...found,
     ],
-    test: part(training.length + validation.length + unlabelled.length, test.length),
+    test: test.map(named),
     problems,
   };
 }
@@ -100,13 +87,30 @@ function clean(path: string): string {
   return path.replaceAll('\\', '/').replace(/^(\.\/)+/, '');
 }
 
-/** Cases by the name of their image; where names repeat across folders, by its path. */
-function named(cases: Case[]): Case[] {
+/** How many numbered files (CASE_0000, ...) a case has; 0 where files are not numbered. */
+function filesPerCase(training: readonly Case[]): number {
+  const [first] = training;
+  return first && /_0000$/.test(stem(first.images[0])) ? first.images.length : 0;
+}
+
+/** Names cases by their image; where names repeat across folders, by its path. */
+function namer(cases: readonly Case[]): (item: Case) => Case {
   const paths = new Map<string, Set<string>>();
   for (const { id, images } of cases) paths.set(id, (paths.get(id) ?? new Set()).add(images[0]));
-  return cases.map((item) =>
-    paths.get(item.id)!.size > 1 ? { ...item, id: item.images[0].replace(NIFTI, '') } : item,
-  );
+  return (item) => (paths.get(item.id)!.size > 1 ? { ...item, id: item.images[0].replace(NIFTI, '') } : item);
+}
+
+function unlisted(listing: Listing, used: ReadonlySet<string>, file: string): Problem[] {
+  return ['imagesTr', 'labelsTr', 'imagesTs']
+    .flatMap((folder) => listing.volumes(folder))
+    .filter((volume) => !used.has(volume))
+    .map((volume) =>
+      warning(
+        'unlisted',
+        volume,
+        `${volume} is not listed in ${file} and is not used; list it, or move an image to imagesUn/ to use it without a label`,
+      ),
+    );
 }
 
 function repeated(cases: Case[], file: string): Problem[] {

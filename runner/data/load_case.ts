@@ -60,8 +60,8 @@ export async function readVolume(
     if (volume) return volume;
     throw new DataError(`${name} has no dataset "label"; add it, or take the case out of the lists of labelled cases`);
   }
-  const image = PAIR.test(file) ? await source.read(file.replace(PAIR, '.img$1')) : undefined;
-  return readNifti(bytes, name, { role, image, onWarning });
+  const voxels = PAIR.test(file) ? await source.read(file.replace(PAIR, '.img$1')) : undefined;
+  return readNifti(bytes, name, { role, image: voxels, onWarning });
 }
 
 /** Voxels of several volumes on the same grid as the channels of one. */
