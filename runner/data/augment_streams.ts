@@ -1,0 +1,37 @@
+import { Stream } from '../../engine/random.ts';
+
+/**
+ * Who draws random numbers of a training run from which stream. On the host Stream(seed, stream, substream), on the device
+ * pcg4d(seed, step, stream, index); the device's numbers begin at 2^31, which no step reaches, so that the two never meet.
+ *
+ *   host     patches.ts             Stream(seed, id * 4096 + sample, step), sample 4095 for the choice of cases
+ *            augment_intensity.ts   the same
+ *            splits.ts              Stream(seed, 0x7661)
+ *            engine/nn/init.ts      Stream(seed, hash of the parameter's name)
+ *   device   intensity (noise)      one of NOISE_STREAMS a call
+ */
+export const HOST_STREAMS = {
+  labelledPatches: 16,
+  unlabelledPatches: 17,
+  labelledIntensity: 18,
+  weakIntensity: 19,
+  strongIntensity: 20,
+} as const;
+
+export const NOISE_STREAMS = {
+  labelled: 0x80000010,
+  weak: 0x80000011,
+  strong: 0x80000012,
+} as const;
+
+const SAMPLES = 4096;
+
+/** Draws for one sample of a batch at one step: a function of the four numbers alone, so that resuming needs no state. */
+export function sampleStream(seed: number, id: number, step: number, sample: number): Stream {
+  return new Stream(seed, id * SAMPLES + sample, step);
+}
+
+/** Draws that concern the whole batch of a step. */
+export function batchStream(seed: number, id: number, step: number): Stream {
+  return sampleStream(seed, id, step, SAMPLES - 1);
+}
