@@ -1,8 +1,8 @@
 import { wgsl } from './wgsl.ts';
 
-/** Repeats a piece of WGSL for every vec4 unit of a row: written out for up to four units (16 classes), a loop beyond. */
+/** Repeats a piece of WGSL for every vec4 unit of a row: written out for up to two units (8 classes), a loop beyond. */
 export function eachUnit(units: number, body: (unit: string) => string): string {
-  if (units > 4) return `for (var unit = 0u; unit < ${units}u; unit++) { ${body('unit')} }`;
+  if (units > 2) return `for (var unit = 0u; unit < ${units}u; unit++) { ${body('unit')} }`;
   return Array.from({ length: units }, (_, unit) => `{ ${body(`${unit}u`)} }`).join('\n  ');
 }
 

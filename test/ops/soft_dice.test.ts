@@ -30,8 +30,8 @@ for (const shape of [
   const labels = randomLabels(logits.data.length / classes, classes, 2);
   for (const squared of [true, false]) {
     for (const background of [true, false]) {
-      // Every variant is a set of kernels to compile; many classes need not meet all four.
-      if (classes > 8 && squared !== background) continue;
+      // Every variant is a set of kernels to compile; one shape meets all four, the others two.
+      if (classes !== 3 && squared !== background) continue;
       const options: SoftDiceOptions = { squared, background };
       const name = `[${shape}] ${squared ? 'squared' : 'plain'}${background ? '' : ' without background'}`;
       gpuTest(`soft_dice ${name} equals the reference, both ways`, (device) =>
