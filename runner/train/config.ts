@@ -40,17 +40,25 @@ const Preprocessing = v.strictObject({
   window: v.optional(v.tuple([v.number(), v.number()]), [-200, 250]),
 });
 
+const Elastic = v.strictObject({
+  probability: v.optional(fraction, 0.3),
+  /** Voxels between control points. */
+  spacing: v.optional(triple, [12, 12, 12]),
+  /** Standard deviation of a control point, in voxels. */
+  amplitude: v.optional(nonNegative, 2),
+});
+
 const Augmentation = v.strictObject({
   /** Share of patches that are rotated and scaled. */
-  affineProbability: v.optional(fraction, 0.8),
-  /** Degrees, each axis, either way. */
-  rotation: v.optional(nonNegative, 12),
+  probability: v.optional(fraction, 0.8),
+  /** Degrees about z, y, x, either way. */
+  rotation: v.optional(v.tuple([nonNegative, nonNegative, nonNegative]), [12, 12, 12]),
   /** Isotropic scale 1 +- this. */
   scale: v.optional(v.pipe(v.number(), v.minValue(0), v.maxValue(0.9)), 0.15),
-  /** Probability of mirroring along z, y, x. Off by default: left and right often have different labels. */
-  flip: v.optional(v.tuple([fraction, fraction, fraction]), [0, 0, 0]),
-  /** Standard deviation of the elastic displacement in voxels; 0 for none. */
-  elastic: v.optional(nonNegative, 0),
+  /** Mirror along z, y, x. Off by default: left and right often have different labels. */
+  flip: v.optional(v.tuple([v.boolean(), v.boolean(), v.boolean()]), [false, false, false]),
+  /** Elastic deformation; null for none. */
+  elastic: v.optional(v.nullable(Elastic), null),
   /** Strength of contrast, brightness, gamma and noise; 0 for none. */
   intensity: v.optional(nonNegative, 1),
   /** Share of patches centred on a labelled voxel, the classes in turn. */

@@ -1,0 +1,54 @@
+import { bytes, duration } from '../report/format.ts';
+
+/** One line of `log.jsonl`. */
+export interface StepRecord {
+  kind: 'step';
+  step: number;
+  losses: Record<string, number>;
+  rate: number;
+}
+
+export interface ProgressView {
+  step: number;
+  steps: number;
+  /** Mean milliseconds of a step lately. */
+  stepMs: number;
+  /** Of those, the host's own work, which overlaps the device's. */
+  hostMs: number;
+  losses: Readonly<Record<string, number>>;
+  dice: number | null;
+  gpuBytes: number;
+  stage: string;
+}
+
+/** The line a person reads: rate, losses, time left, memory. */
+export function progressLine(view: ProgressView): string {
+  const { step, steps, stepMs, hostMs, losses, dice, gpuBytes, stage } = view;
+  const filled = Math.round((step / steps) * 20);
+  const parts = Object.entries(losses).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+  return [
+    `${stage} ${'█'.repeat(filled)}${'░'.repeat(20 - filled)} ${step}/${steps}`,
+    `${stepMs.toFixed(stepMs < 10 ? 1 : 0)} ms/step (host ${hostMs.toFixed(1)})`,
+    `ETA ${duration(((steps - step) * stepMs) / 1000)}`,
+    parts.join(' '),
+    ...(dice === null ? [] : [`val Dice ${dice.toFixed(3)}`]),
+    `GPU ${bytes(gpuBytes)}`,
+  ].join('  ');
+}
+
+/** The line for logs and pipes: `time stage step/steps key=value …`. */
+export function plainLine(view: ProgressView, now: Date): string {
+  const { step, steps, stepMs, losses, dice, stage } = view;
+  const values = Object.entries(losses).map(([name, value]) => `${name}=${value.toFixed(4)}`);
+  const score = dice === null ? [] : [`dice=${dice.toFixed(3)}`];
+  const eta = Math.round(((steps - step) * stepMs) / 1000);
+  return [
+    now.toISOString().replace(/\.\d+Z$/, 'Z'),
+    stage,
+    `${step}/${steps}`,
+    ...values,
+    ...score,
+    `step_ms=${stepMs.toFixed(1)}`,
+    `eta_s=${eta}`,
+  ].join(' ');
+}

@@ -1,0 +1,23 @@
+/** A run folder, wherever it is: a directory on disk, a browser's private file system. Paths use `/`. */
+export interface RunStore {
+  /** How people call it, for messages. */
+  readonly name: string;
+  read(path: string): Promise<Uint8Array | undefined>;
+  /** Completely or not at all, replacing what was there. */
+  write(path: string, content: Uint8Array | string): Promise<void>;
+  /** Adds lines to a log. */
+  append(path: string, text: string): Promise<void>;
+}
+
+/** What a run folder holds. */
+export const RUN_FILES = {
+  config: 'config.json',
+  split: 'split.json',
+  environment: 'env.json',
+  log: 'log.jsonl',
+  status: 'status.json',
+  latest: 'checkpoints/latest.safetensors',
+  best: 'checkpoints/best.safetensors',
+  modelCard: 'model.json',
+  weights: 'model.safetensors',
+} as const;

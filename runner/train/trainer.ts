@@ -1,0 +1,31 @@
+import type { Parameters, ParameterValues } from '../../engine/nn/parameters.ts';
+import type { Unet3d } from '../../engine/nn/unet3d.ts';
+
+/** GPU bytes of a training run, known before it starts. */
+export interface TrainerMemory {
+  /** Weights, gradients, optimiser state, teacher. */
+  readonly parameters: number;
+  /** Patches, labels and random numbers waiting to be used. */
+  readonly inputs: number;
+  /** Activations and scratch of one step, shared by lifetime. */
+  readonly step: number;
+}
+
+/** A training method on the device, ready to step; what the loop, checkpoints and validation see of any method. */
+export interface Trainer {
+  readonly network: Unet3d;
+  /** The network that predicts. */
+  readonly student: Parameters;
+  readonly memory: TrainerMemory;
+  /** Dispatches and copies of one replayed step. */
+  readonly commands: number;
+  /** Steps that may be in flight at once. */
+  readonly depth: number;
+  /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */
+  step(step: number): Promise<Record<string, number>>;
+  /** All values that an exact resume needs, by group. */
+  save(): Promise<Map<string, ParameterValues>>;
+  /** The inverse. Errors: DataError when groups or shapes do not fit. */
+  load(groups: ReadonlyMap<string, ParameterValues>): void;
+  destroy(): void;
+}
