@@ -98,7 +98,9 @@ async function opened(chosen: Candidate, adapter: GPUAdapter): Promise<OpenedGpu
   }
   const software = kind !== 'hardware';
   if (software)
-    notes.push(`${chosen.name} computes on the CPU: correct, but slow; action3d doctor tells what a GPU would need.`);
+    notes.push(
+      `${chosen.name} is a software adapter: correct, but slow. A GPU is taken by itself once action3d doctor lists it.`,
+    );
   if (!process.listeners('exit').includes(closeAll)) process.once('exit', closeAll);
   const gpu: OpenedGpu = { device, adapter, name: chosen.name, kind, backend: chosen.backend, software, notes, close };
   function close(): void {

@@ -31,6 +31,14 @@ function manifests(roots: string[]): string[] {
   });
 }
 
+let noSystemLoader: { reason: string | undefined } | undefined;
+
+/** Why the system has no Vulkan loader. Found out once, because loading SwiftShader brings a loader into the process. */
+function systemLoaderFailure(): string | undefined {
+  noSystemLoader ??= { reason: loadLibrary('libvulkan.so.1') };
+  return noSystemLoader.reason;
+}
+
 /**
  * Without a Vulkan loader on the system the one that comes with SwiftShader serves its drivers just as well; drivers that a
  * container platform mounts outside the loader's folders are named to it.
@@ -42,7 +50,7 @@ async function probeVulkan(create: CreateGpu, unsafe: boolean): Promise<Probe> {
   const mounted = manifests(MOUNTED_ROOTS).filter((file) => file.endsWith('.json'));
   const forced = process.env.VK_DRIVER_FILES ?? process.env.VK_ICD_FILENAMES;
   const found = forced ? forced.split(':') : [...manifests(MANIFEST_ROOTS), ...mounted];
-  const failure = loadLibrary('libvulkan.so.1');
+  const failure = systemLoaderFailure();
   if (failure && (found.length === 0 || 'refusal' in loadSwiftShader()))
     return refused('vulkan', `there is no Vulkan loader (${failure})`, [
       "install the GPU's driver, then: apt-get install libvulkan1",
@@ -84,6 +92,7 @@ async function probeOpenGles(create: CreateGpu, unsafe: boolean): Promise<Probe>
 }
 
 async function probeSwiftShader(create: CreateGpu, unsafe: boolean): Promise<Probe> {
+  systemLoaderFailure();
   const loaded = loadSwiftShader();
   if ('refusal' in loaded)
     return refused('swiftshader', loaded.refusal, ['npm install @sparticuz/chromium@143 (on linux-x64)']);

@@ -6,10 +6,10 @@
  * a second process is needed.
  */
 import { existsSync, readFileSync, writeFileSync } from 'node:fs';
-import { createRequire } from 'node:module';
-import { dirname, join } from 'node:path';
+import { join } from 'node:path';
 import { brotliDecompressSync } from 'node:zlib';
 import { withCachedFolder } from './cache.ts';
+import { installedPackage } from './packages.ts';
 import { loadLibrary } from './shared_library.ts';
 
 const PACKAGE = '@sparticuz/chromium';
@@ -32,19 +32,6 @@ export function readTar(bytes: Uint8Array): Map<string, Uint8Array> {
   return files;
 }
 
-function packageRoot(): string | undefined {
-  try {
-    let folder = dirname(createRequire(import.meta.url).resolve(PACKAGE));
-    while (!existsSync(join(folder, 'bin', 'swiftshader.tar.br'))) {
-      if (folder === dirname(folder)) return undefined;
-      folder = dirname(folder);
-    }
-    return folder;
-  } catch {
-    return undefined;
-  }
-}
-
 let icd: { path: string } | { refusal: string } | undefined;
 
 /** Loads SwiftShader's Vulkan loader into this process. Returns the path of its ICD file, or why there is none. */
@@ -58,14 +45,13 @@ function tryLoad(): { path: string } | { refusal: string } {
     return {
       refusal: `npm's ${PACKAGE} carries SwiftShader for linux-x64 only, this is ${process.platform}-${process.arch}`,
     };
-  const root = packageRoot();
-  if (!root) return { refusal: `the optional npm package ${PACKAGE} is not installed` };
-  const version = JSON.parse(readFileSync(join(root, 'package.json'), 'utf8')).version as string;
+  const npm = installedPackage(PACKAGE);
+  if (!npm) return { refusal: `the optional npm package ${PACKAGE} is not installed` };
   let path = '';
   const failure = withCachedFolder(
-    `swiftshader-${version}`,
+    `swiftshader-${npm.version}`,
     (folder) => FILES.every((name) => existsSync(join(folder, name))),
-    (folder) => unpack(join(root, 'bin', 'swiftshader.tar.br'), folder),
+    (folder) => unpack(join(npm.folder, 'bin', 'swiftshader.tar.br'), folder),
     (folder) => {
       path = join(folder, 'vk_swiftshader_icd.json');
       return loadLibrary(join(folder, 'libvulkan.so.1'), { keep: true });
