@@ -8,7 +8,8 @@ import { Stream } from '../../engine/random.ts';
  *            augment_intensity.ts   the same
  *            splits.ts              Stream(seed, 0x7661)
  *            engine/nn/init.ts      Stream(seed, hash of the parameter's name)
- *   device   intensity (noise)      one of NOISE_STREAMS a call
+ *   device   intensity (noise)      the first of a block of NOISE_STREAMS
+ *            dropout                the second of it
  */
 export const HOST_STREAMS = {
   labelledPatches: 16,
@@ -18,10 +19,11 @@ export const HOST_STREAMS = {
   strongIntensity: 20,
 } as const;
 
+/** Each begins a block of 16 numbers for the random ops of one forward pass. */
 export const NOISE_STREAMS = {
   labelled: 0x80000010,
-  weak: 0x80000011,
-  strong: 0x80000012,
+  weak: 0x80000020,
+  strong: 0x80000030,
 } as const;
 
 const SAMPLES = 4096;
