@@ -1,0 +1,185 @@
+import type { Triple } from '../shape.ts';
+
+/** How one stage updates the student: SGD with polynomial decay of the rate after a linear warm-up. */
+export interface StageSchedule {
+  /** Steps of the stage; 0 leaves it out. */
+  readonly steps: number;
+  /** Learning rate at the start: rate (1 - t / steps)^power min(1, (t + 1) / warmUp). */
+  readonly rate: number;
+  readonly power: number;
+  readonly warmUp: number;
+  readonly momentum: number;
+  readonly nesterov: boolean;
+  readonly weightDecay: number;
+  /** Global gradient norm above which gradients are scaled down; 0 for never. */
+  readonly clip: number;
+}
+
+/** The teacher, an exponential moving average of the student: xi = m xi + (1 - m) theta. */
+export interface TeacherOptions {
+  /** m, constant. */
+  readonly m: number;
+  /**
+   * Where stage 1 updates it: 'after' the optimiser step, or 'before' the teacher's pass of the next one (the official
+   * code). The keys are the same either way; at the end of a stage 'before' is one update behind.
+   */
+  readonly update: 'after' | 'before';
+}
+
+/** Which of the two views a network sees: 'weak' is geometry only, 'strong' has intensity changes and blur on top. */
+export interface ViewOptions {
+  readonly teacher: 'weak' | 'strong';
+  readonly student: 'weak' | 'strong';
+}
+
+/** What the global and the local distillation have in common: a bank of K keys and KL(P_t || P_s) over it. */
+export interface DistillationOptions {
+  /** K: rows of the memory bank. */
+  readonly K: number;
+  /** First content of the bank: unit-norm Gaussian rows, or nothing, and no loss until the teacher has filled it. */
+  readonly bankStart: 'gaussian' | 'fill';
+  /** Subtract the bank's mean from queries, keys and bank before normalising them (method.md 12.9). */
+  readonly centre: boolean;
+  /** tau_s: temperature of the student's similarities. */
+  readonly tauS: number;
+  /** tau_t: temperature of the teacher's similarities. */
+  readonly tauT: number;
+  /** k1 or k2: weight in the loss of stage 1b. 0 leaves the loss out. */
+  readonly weight: number;
+}
+
+/** L_glob (method.md 2): the encoder's bottleneck, pooled to a grid of bins and flattened, through an MLP. */
+export interface GlobalOptions extends DistillationOptions {
+  /** Bins [z, y, x] of the pooled bottleneck, pooled by floor(extent / bins) cells; 1 is global average pooling. */
+  readonly bins: number | Triple;
+  /** Width of the hidden layer of projector and predictor. */
+  readonly hidden: number;
+  /** d: length of a key. */
+  readonly d: number;
+}
+
+/** L_loc (method.md 3): windows of the pooled output, compared location by location across the bank. */
+export interface LocalOptions extends DistillationOptions {
+  /** What is pooled: class probabilities or logits. */
+  readonly input: 'probabilities' | 'logits';
+  /** Voxels [z, y, x] averaged into one cell. */
+  readonly pool: number | Triple;
+  /** p: cells of a window along each axis; a window covers p pool voxels. */
+  readonly window: number | Triple;
+  /** Cells from one window to the next. */
+  readonly stride: number | Triple;
+}
+
+/** Stage 1a: the encoder learns from L_glob alone, on unlabelled (or all) volumes. */
+export interface Stage1aOptions extends StageSchedule {
+  /** B: patches a step. */
+  readonly batch: number;
+  /** Volumes that patches are cut from; labels are not read either way. */
+  readonly volumes: 'unlabelled' | 'all';
+}
+
+/** Stage 1b: L_sup + k1 L_glob + k2 L_loc over labelled and unlabelled patches together. */
+export interface Stage1bOptions extends StageSchedule {
+  readonly labelledBatch: number;
+  readonly unlabelledBatch: number;
+}
+
+/** Stage 2: L_sup + r(t) (unsupWeight L_unsup + ancoWeight L_anco) (method.md 4). */
+export interface Stage2Options extends StageSchedule {
+  readonly labelledBatch: number;
+  readonly unlabelledBatch: number;
+  /** Weights the teacher starts from: stage 1's EMA (intended) or the student (the official code). */
+  readonly teacherStart: 'ema' | 'student';
+  /** Batch norm of the teacher: by its running statistics or by the batch's. */
+  readonly teacherNorm: 'eval' | 'train';
+  /** 'both' takes ClassMix or CutMix, half each. */
+  readonly mixing: 'classmix' | 'cutmix' | 'cutout' | 'both' | 'none';
+  /** Voxels at least this confident count towards an image's weight w_b, and make a query easy. */
+  readonly strongConfidence: number;
+  /** Unlabelled voxels at least this confident take part in L_anco. */
+  readonly weakConfidence: number;
+  /** Weight of L_unsup. 0 leaves it out. */
+  readonly unsupWeight: number;
+  /** Weight of L_anco. 0 leaves it out. */
+  readonly ancoWeight: number;
+  /** Share of the steps over which both weights rise by exp(-5 (1 - t)^2); 0 for full weight at once. */
+  readonly ramp: number;
+  /** Q: queries a class. */
+  readonly queries: number;
+  /** Queries from voxels the student is unsure of, or from all of a class. */
+  readonly queryChoice: 'hard' | 'any';
+  /** Negative keys of a query. */
+  readonly negatives: number;
+  /** Keys drawn once for all queries of a class, or anew for each query. */
+  readonly keys: 'per-class' | 'per-query';
+  /** tau_an: temperature of the contrast and of the choice of negative classes. */
+  readonly tau: number;
+  /** Width of the representation head's hidden layer. */
+  readonly headHidden: number;
+  /** Length of a representation. */
+  readonly headChannels: number;
+}
+
+/** Every constant of ACTION, by the names of method.md. */
+export interface ActionOptions {
+  readonly teacher: TeacherOptions;
+  readonly views: ViewOptions;
+  readonly global: GlobalOptions;
+  readonly local: LocalOptions;
+  readonly stage1a: Stage1aOptions;
+  readonly stage1b: Stage1bOptions;
+  readonly stage2: Stage2Options;
+}
+
+const views: ViewOptions = { teacher: 'weak', student: 'strong' };
+const teacher: TeacherOptions = { m: 0.99, update: 'after' };
+const published = { rate: 0.01, power: 0.9, warmUp: 0, momentum: 0.9, weightDecay: 1e-4, clip: 0 };
+const warmed = { power: 0.9, warmUp: 20, momentum: 0.9, weightDecay: 1e-4, clip: 5 };
+
+/** The published constants, defects mended (method.md 11): patches like 112 x 112 x 80 and tens of thousands of steps. */
+export const paper: ActionOptions = {
+  teacher,
+  views,
+  global: {
+    ...{ K: 36, bankStart: 'gaussian', centre: false, tauS: 0.1, tauT: 0.01, weight: 1 },
+    ...{ bins: 1, hidden: 128, d: 128 },
+  },
+  local: {
+    ...{ K: 36, bankStart: 'gaussian', centre: false, tauS: 0.1, tauT: 0.01, weight: 1 },
+    ...{ input: 'logits', pool: 5, window: 4, stride: 2 },
+  },
+  stage1a: { ...published, steps: 30000, nesterov: false, batch: 2, volumes: 'unlabelled' },
+  stage1b: { ...published, steps: 30000, nesterov: false, labelledBatch: 1, unlabelledBatch: 1 },
+  stage2: {
+    ...published,
+    ...{ steps: 30000, nesterov: true, labelledBatch: 2, unlabelledBatch: 2, teacherStart: 'ema', teacherNorm: 'eval' },
+    ...{ mixing: 'classmix', strongConfidence: 0.97, weakConfidence: 0.7, unsupWeight: 1, ancoWeight: 0.01, ramp: 0 },
+    ...{ queries: 256, queryChoice: 'hard', negatives: 512, keys: 'per-class', tau: 0.5 },
+    ...{ headHidden: 128, headChannels: 128 },
+  },
+};
+
+/** What works on volumes of some 40 voxels an axis, patches of 32 x 48 x 32 and a few hundred steps. */
+export const small: ActionOptions = {
+  teacher,
+  views,
+  global: {
+    ...{ K: 36, bankStart: 'fill', centre: true, tauS: 0.1, tauT: 0.05, weight: 0.1 },
+    ...{ bins: [2, 3, 2], hidden: 64, d: 128 },
+  },
+  local: {
+    ...{ K: 36, bankStart: 'fill', centre: true, tauS: 0.1, tauT: 0.05, weight: 0.1 },
+    ...{ input: 'probabilities', pool: 4, window: 4, stride: 2 },
+  },
+  stage1a: { ...warmed, rate: 0.01, steps: 100, nesterov: false, batch: 4, volumes: 'all' },
+  stage1b: { ...warmed, rate: 0.3, steps: 250, nesterov: false, labelledBatch: 2, unlabelledBatch: 2 },
+  stage2: {
+    ...warmed,
+    ...{ rate: 0.3, steps: 350, nesterov: true, labelledBatch: 2, unlabelledBatch: 2 },
+    ...{ teacherStart: 'student', teacherNorm: 'eval', mixing: 'both', strongConfidence: 0.97, weakConfidence: 0.7 },
+    ...{ unsupWeight: 1, ancoWeight: 0.01, ramp: 0.3, queries: 256, queryChoice: 'hard', negatives: 512 },
+    ...{ keys: 'per-class', tau: 0.5, headHidden: 64, headChannels: 32 },
+  },
+};
+
+export const actionPresets = { paper, small } as const;
