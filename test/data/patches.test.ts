@@ -1,6 +1,6 @@
 import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.ts';
-import { DataError } from '../../engine/errors.ts';
+import { DataError, FitError } from '../../engine/errors.ts';
 import { packWarp, WARP_PARAMS, type WarpSource, warp } from '../../engine/ops/warp.ts';
 import { compute, Program } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
@@ -303,6 +303,11 @@ gpuTest('cases that cannot be used are refused', async (device) => {
     /case_2 has 2 channels but case case_1 has 1/,
   );
   refuse([{ ...prepared([3, 3, 3], 3), label: null }], /case_3 has no label/);
+  const vast: Prepared = { ...prepared([1, 1, 1], 4), shape: [2000, 2000, 2000] };
+  assert.throws(
+    () => new PatchStream(device, [vast], { ...OPTIONS, patch: [1600, 1600, 1600] }),
+    (e: Error) => e instanceof FitError && /'patch source' needs \d+ bytes .* smaller patch/.test(e.message),
+  );
 });
 
 run();
