@@ -19,7 +19,7 @@ export interface WarpForm {
  * layout   image [B, image_stride] f32: a sample's box, planar [C][z][y][x]; labels [B, label_stride] u32: its box, four
  *          classes a word; params [B, 8 vec4]: rows of M with c behind them (z, y, x); origin of the box, elastic or not;
  *          extent of the box; extent of the volume; control [B, gz, gy, gx, 1 vec4]: displacements in voxels, their
- *          uniform cubic B-spline is the field (Rueckert et al. 1999, equation 1), control point (1, 1, 1) at voxel 0
+ *          uniform cubic B-spline is the field (Rueckert et al. 1999), control point (1, 1, 1) at voxel 0
  *          y [B, D, H, W, C], label_out u32 [B, D, H, W]
  * owns     one voxel: all channels and the label
  * cost     8 C + 1 loads from cached rows and the store, memory bound; 64 vec4 more where the sample is elastic

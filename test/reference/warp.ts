@@ -65,7 +65,7 @@ function position({ matrix, centre, elastic }: WarpTransform, v: readonly number
   return elastic ? displacement(elastic, v).map((d, axis) => q[axis] + d) : q;
 }
 
-/** Uniform cubic B-spline: sum of B(knot - k) control_k, B piecewise as in Unser (1999), equation 8. */
+/** Uniform cubic B-spline: sum of B(knot - k) control_k, B by its pieces (Unser 1999). */
 function displacement(
   { control, shape, spacing }: NonNullable<WarpTransform['elastic']>,
   v: readonly number[],
