@@ -7,8 +7,8 @@ import { Parameters } from '../../engine/nn/parameters.ts';
 import { polyRate } from '../../engine/nn/schedule.ts';
 import { sgd } from '../../engine/nn/sgd.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
-import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
 import { intensity } from '../../engine/ops/intensity.ts';
+import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
 import { warp } from '../../engine/ops/warp.ts';
 import { Program } from '../../engine/program.ts';
 import { ReadbackRing } from '../../engine/readback.ts';
@@ -62,7 +62,7 @@ export async function createSupervised(
   const { image, labels } = warp(rec, patches.source, patches.geometry);
   const view =
     augmentation.intensity > 0
-      ? intensity(rec, image, jitter.params, counters.tensor, { stream: NOISE_STREAMS.labelled })
+      ? intensity(rec, image, jitter.params, counters.tensor, { stream: NOISE_STREAMS.labelled, blur: jitter.blur })
       : image;
   const { logits } = network.forward(rec, student, view, {
     dropout: { counters: counters.tensor, stream: NOISE_STREAMS.labelled + 1 },
