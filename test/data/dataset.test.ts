@@ -122,6 +122,26 @@ test('Decathlon: the order of training is kept, labels and modalities by number'
   });
 });
 
+test('Decathlon list over numbered files: channels are grouped, in imagesUn/ too', async () => {
+  const files: Files = {
+    'dataset.json': JSON.stringify({
+      modality: { 0: 'T1', 1: 'T2' },
+      labels: { 0: 'background', 1: 'organ' },
+      training: [{ image: './imagesTr/a.nii.gz', label: './labelsTr/a.nii.gz' }],
+    }),
+    'labelsTr/a.nii.gz': await label([0, 1]),
+  };
+  for (const [i, name] of ['imagesTr/a_0000', 'imagesTr/a_0001', 'imagesUn/u_0000', 'imagesUn/u_0001'].entries()) {
+    files[`${name}.nii.gz`] = await image(i);
+  }
+  await opened(files, (dataset) => {
+    assert.equal(dataset.labelled, [
+      { id: 'a', images: ['imagesTr/a_0000.nii.gz', 'imagesTr/a_0001.nii.gz'], label: 'labelsTr/a.nii.gz' },
+    ]);
+    assert.equal(dataset.unlabelled, [{ id: 'u', images: ['imagesUn/u_0000.nii.gz', 'imagesUn/u_0001.nii.gz'] }]);
+  });
+});
+
 test('MONAI datalist: folds in subfolders, several images a case, validation', async () => {
   const files: Files = {
     'datalist.json': JSON.stringify({
