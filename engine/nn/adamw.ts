@@ -1,9 +1,9 @@
 import { adamwKernel } from '../../shaders/adamw.wgsl.ts';
 import type { ScalarSlots } from '../step_scalars.ts';
-import { decayedUnits, gradientOf, type Optimiser, type WeightDecay } from './optimiser.ts';
+import { gradientOf, type Optimiser, type UpdateOptions, updateRanges } from './optimiser.ts';
 import type { Parameters } from './parameters.ts';
 
-export interface AdamWOptions extends WeightDecay {
+export interface AdamWOptions extends UpdateOptions {
   beta1?: number;
   beta2?: number;
   epsilon?: number;
@@ -28,32 +28,41 @@ export function adamw(
   scalars: ScalarSlots<AdamWScalar>,
   options: AdamWOptions = {},
 ): Optimiser {
-  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01, decayVectors = true } = options;
+  const { beta1 = 0.9, beta2 = 0.999, epsilon = 1e-8, weightDecay = 0.01 } = options;
   const gradient = gradientOf(parameters, 'adamw');
-  const { count, decayed } = decayedUnits(parameters, decayVectors);
+  const ranges = updateRanges(parameters, options);
   const state = { first: parameters.flatTensor('first moment'), second: parameters.flatTensor('second moment') };
   return {
     state,
     step(rec, clip) {
-      rec.dispatch(
-        adamwKernel({ clip: clip !== undefined }),
-        { scalars: scalars.tensor, gradient, values: parameters.flat, ...state, ...(clip && { norm: clip.norm }) },
-        {
+      for (const { count, decayed, view } of ranges) {
+        rec.dispatch(
+          adamwKernel({ clip: clip !== undefined }),
+          {
+            scalars: scalars.tensor,
+            gradient: view(gradient),
+            values: view(parameters.flat),
+            first: view(state.first),
+            second: view(state.second),
+            ...(clip && { norm: clip.norm }),
+          },
+          {
+            count,
+            decayed,
+            rate_slot: scalars.index('learning_rate'),
+            c1_slot: scalars.index('adam_correction1'),
+            c2_slot: scalars.index('adam_correction2'),
+            beta1,
+            one_minus_beta1: 1 - beta1,
+            beta2,
+            one_minus_beta2: 1 - beta2,
+            epsilon,
+            weight_decay: weightDecay,
+            max_norm: clip?.maxNorm ?? 0,
+          },
           count,
-          decayed,
-          rate_slot: scalars.index('learning_rate'),
-          c1_slot: scalars.index('adam_correction1'),
-          c2_slot: scalars.index('adam_correction2'),
-          beta1,
-          one_minus_beta1: 1 - beta1,
-          beta2,
-          one_minus_beta2: 1 - beta2,
-          epsilon,
-          weight_decay: weightDecay,
-          max_norm: clip?.maxNorm ?? 0,
-        },
-        count,
-      );
+        );
+      }
     },
     destroy() {
       for (const t of Object.values(state)) parameters.device.destroyTensor(t);

@@ -1,4 +1,5 @@
 import { GRAD_NORM_CHUNK, gradNormKernel } from '../../shaders/grad_norm.wgsl.ts';
+import { concat } from '../ops/concat.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv } from '../shape.ts';
 import { type Tensor, vec4s } from '../tensor.ts';
@@ -6,11 +7,16 @@ import { gradientOf } from './optimiser.ts';
 import type { Parameters } from './parameters.ts';
 
 /**
- * Euclidean norm over all gradients together, on the device: shape [1]. Hand it to an optimiser's step as Clip; the
- * total_norm of torch.nn.utils.clip_grad_norm_.
+ * Euclidean norm over all gradients of all the given parameters together, on the device: shape [1]. Hand it to the
+ * optimisers' steps as Clip; the total_norm of torch.nn.utils.clip_grad_norm_.
  */
-export function gradientNorm(rec: Recording, parameters: Parameters): Tensor {
-  let x = gradientOf(parameters, 'gradientNorm');
+export function gradientNorm(rec: Recording, ...sets: readonly Parameters[]): Tensor {
+  const norms = sets.map((parameters) => euclidean(rec, gradientOf(parameters, 'gradientNorm')));
+  return norms.length === 1 ? norms[0] : euclidean(rec, concat(rec, norms));
+}
+
+function euclidean(rec: Recording, values: Tensor): Tensor {
+  let x = values;
   for (let first = true; ; first = false) {
     const count = vec4s(x);
     const partials = ceilDiv(count, GRAD_NORM_CHUNK);

@@ -1,4 +1,4 @@
-import { ActionError } from '../errors.ts';
+import { ActionError, UsageError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Parameters } from './parameters.ts';
@@ -13,22 +13,54 @@ export interface Clip {
 export interface Optimiser {
   /** Its memory by name, in the parameters' layout: read and load it with Parameters.read and .load. */
   readonly state: Readonly<Record<string, Tensor>>;
-  /** Appends the update of all parameters from their gradients. */
+  /** Appends the update of the parameters from their gradients. */
   step(rec: Recording, clip?: Clip): void;
   destroy(): void;
 }
 
-export interface WeightDecay {
-  /** Coefficient of L2 decay; 0 for none. */
+export interface UpdateOptions {
+  /** Coefficient of weight decay; 0 for none. */
   weightDecay?: number;
   /** Also decay biases and norm vectors, as PyTorch does unless told otherwise. Default true. */
   decayVectors?: boolean;
+  /** Parameters, by name, that the optimiser is given; the others keep their values to the bit. Default all. */
+  only?: (name: string) => boolean;
 }
 
-/** vec4 units of the flat layout, and how many of them from the start take weight decay. */
-export function decayedUnits(parameters: Parameters, decayVectors: boolean): { count: number; decayed: number } {
-  const { bytes, weightBytes } = parameters.layout;
-  return { count: bytes / 16, decayed: (decayVectors ? bytes : weightBytes) / 16 };
+/** A run of the flat layout that is updated in one dispatch. */
+export interface UpdateRange {
+  /** vec4 units of the run. */
+  readonly count: number;
+  /** Of those, from the start, how many take weight decay. */
+  readonly decayed: number;
+  /** A flat tensor's part in this run. */
+  view(flat: Tensor): Tensor;
+}
+
+/** The runs of neighbouring parameters that are updated: one unless `only` leaves some out. Errors: UsageError when it leaves none. */
+export function updateRanges(parameters: Parameters, { decayVectors = true, only }: UpdateOptions): UpdateRange[] {
+  const { bytes, weightBytes, offsets } = parameters.layout;
+  const runs: { from: number; to: number }[] = only ? [] : [{ from: 0, to: bytes }];
+  if (only) {
+    const learned = parameters.specs
+      .map(({ name, buffer }, i) => ({ name, buffer, from: offsets[i] }))
+      .filter(({ buffer }) => !buffer)
+      .sort((a, b) => a.from - b.from);
+    learned.forEach(({ name, from }, i) => {
+      if (!only(name)) return;
+      const to = learned[i + 1]?.from ?? bytes;
+      const last = runs[runs.length - 1];
+      if (last?.to === from) last.to = to;
+      else runs.push({ from, to });
+    });
+    if (runs.length === 0) throw new UsageError("the optimiser's `only` leaves no parameter to update; name some");
+  }
+  const decayEnd = decayVectors ? bytes : weightBytes;
+  return runs.map(({ from, to }) => ({
+    count: (to - from) / 16,
+    decayed: Math.max(0, Math.min(to, decayEnd) - from) / 16,
+    view: (flat) => ({ ...flat, shape: [(to - from) / 4], pitch: (to - from) / 4, offset: flat.offset + from }),
+  }));
 }
 
 /** The flat gradient, or an error for a teacher. */

@@ -20,6 +20,11 @@ import { sgd as sgdReference } from '../reference/sgd.ts';
 import { assertParameters, createSmall, randomValues, specs, toFloat64, wide } from './small_network.ts';
 
 const STEPS = 5;
+const only = (name: string) => name === 'conv.weight' || name === 'one';
+const whole = {
+  sgd: (p: Parameters, s: StepScalars<AdamWScalar>) => sgd(p, s, { momentum: 0.9, weightDecay: 0.3 }),
+  adamw: (p: Parameters, s: StepScalars<AdamWScalar>) => adamw(p, s, { weightDecay: 0.3 }),
+};
 const rateOf = (step: number) => polyRate(step, { rate: 0.2, steps: 8, warmUp: 3 });
 
 /** Records one step, replays it STEPS times with new gradients and a new rate each, and compares every weight every time. */
@@ -120,6 +125,66 @@ for (const maxNorm of [undefined, 2]) {
   }
 }
 
+for (const [name, make] of [
+  ['sgd', (p: Parameters, s: StepScalars<AdamWScalar>) => sgd(p, s, { momentum: 0.9, weightDecay: 0.3, only })],
+  ['adamw', (p: Parameters, s: StepScalars<AdamWScalar>) => adamw(p, s, { weightDecay: 0.3, only })],
+] as const) {
+  gpuTest(`${name} moves only the parameters it is given, and those as it moves all`, async (device) => {
+    const scalars = StepScalars.create<AdamWScalar>(device, ['learning_rate', 'adam_correction1', 'adam_correction2']);
+    scalars.set({ learning_rate: 0.1, ...adamwScalars(1) });
+    const update = async (some: boolean) => {
+      const parameters = createSmall(device);
+      parameters.load(randomValues(specs, 50), parameters.flatGrad);
+      const optimiser = some ? make(parameters, scalars) : whole[name](parameters, scalars);
+      const recording = new Recording(device, 'step');
+      optimiser.step(recording);
+      const before = await parameters.read();
+      (await Program.create(recording)).run();
+      return { before, after: await parameters.read(), dispatches: recording.commands.length };
+    };
+    const [all, some] = [await update(false), await update(true)];
+    assert.is(some.dispatches, 2);
+    for (const { name: parameter } of specs) {
+      assert.equal(some.after.get(parameter), (only(parameter) ? all.after : all.before).get(parameter));
+      assert.not.equal(all.after.get(parameter), all.before.get(parameter));
+    }
+  });
+}
+
+gpuTest('decay of weights only, and of some parameters only, together', async (device) => {
+  const scalars = StepScalars.create(device, ['learning_rate'] as const);
+  scalars.set({ learning_rate: 0.5 });
+  const parameters = createSmall(device);
+  const before = await parameters.read();
+  const recording = new Recording(device, 'step');
+  const among = (name: string) => name !== 'conv.weight';
+  sgd(parameters, scalars, { weightDecay: 0.25, decayVectors: false, only: among }).step(recording);
+  (await Program.create(recording)).run();
+  for (const [name, { shape, data }] of await parameters.read()) {
+    const factor = name === 'linear.weight' ? 0.875 : 1;
+    const want = (before.get(name) as { data: Float32Array }).data.map((v) => v * factor);
+    assert.equal({ shape, data }, { shape, data: want });
+  }
+});
+
+for (const count of [2, 5]) {
+  gpuTest(`the gradient norm of ${count} sets of parameters is that of all their gradients`, async (device) => {
+    const sets = Array.from({ length: count }, (_, i) => createSmall(device, i === 0 ? wide : specs));
+    const all = sets.map((parameters, i) => {
+      const gradients = randomValues(parameters.specs, 60 + i, 1 + i);
+      parameters.load(gradients, parameters.flatGrad);
+      return [...toFloat64(gradients).values()];
+    });
+    const recording = new Recording(device, 'norm');
+    const norm = recording.keep(gradientNorm(recording, ...sets));
+    const program = await Program.create(recording);
+    program.run();
+    const total = clipByGlobalNorm(all.flat(), 1);
+    const [found] = await program.read(norm);
+    assert.ok(Math.abs(found / total - 1) < 1e-6, `norm ${found}, reference ${total}`);
+  });
+}
+
 gpuTest('the velocity is read and loaded by name, and a resumed run goes on to the bit', async (device) => {
   const scalars = StepScalars.create(device, ['learning_rate'] as const);
   const build = async () => {
@@ -177,6 +242,7 @@ gpuTest('errors: Nesterov without momentum, an optimiser for a teacher, an EMA o
   const teacher = createSmall(device, specs, { trainable: false });
   const scalars = StepScalars.create(device, ['learning_rate', 'ema_decay'] as const);
   assert.throws(() => sgd(student, scalars, { nesterov: true }), /'nesterov' needs a momentum above 0/);
+  assert.throws(() => sgd(student, scalars, { only: () => false }), /leaves no parameter to update/);
   assert.throws(() => sgd(teacher, scalars), /no gradients; create them with trainable: true/);
   const recording = new Recording(device, 'ema');
   assert.throws(
