@@ -26,8 +26,11 @@ export interface UnetOutput {
 export interface UnetMode {
   /** Batch norm by the batch's own statistics, dropout active. Default true. */
   readonly training?: boolean;
-  /** Where dropout draws from; needed when training with it. Passes that should drop differently need streams of their own. */
-  readonly dropout?: DropoutOptions;
+  /**
+   * Where dropout draws from; needed when training with it. Passes that should drop differently need streams of their
+   * own; false drops nothing (a teacher with batch statistics).
+   */
+  readonly dropout?: DropoutOptions | false;
 }
 
 export interface Unet3d {
@@ -61,7 +64,7 @@ export function unet3d(config: UnetConfig): Unet3d {
       const input = level === 0 ? x : maxPool3d(rec, levels[level - 1], strides[level - 1]);
       levels.push(blocks(rec, parameters, `encoder.${level}`, input, kernels[level], mode));
     });
-    if (settings.dropout > 0 && (mode.training ?? true))
+    if (settings.dropout > 0 && (mode.training ?? true) && mode.dropout !== false)
       levels.push(dropped(rec, levels.pop() as Tensor, mode.dropout));
     return levels;
   }

@@ -103,8 +103,8 @@ gpuTest('dropout: by step and stream, only while training', async (device) => {
   const parameters = Parameters.create(device, unet.specs, { trainable: false });
   const x = device.tensor(size, 'x', { data: random(size, 3).data });
   const counters = createStepCounters(device, 1);
-  const bottleneck = async (stream: number, training = true) => {
-    const dropout = { counters: counters.tensor, stream };
+  const bottleneck = async (stream: number | null, training = true) => {
+    const dropout = stream !== null && { counters: counters.tensor, stream };
     return (await compute(device, (rec) => ({ y: unet.encode(rec, parameters, x, { training, dropout })[2] }))).y;
   };
   const zeros = (values: Float32Array) => values.filter((v) => v === 0).length / values.length;
@@ -115,6 +115,7 @@ gpuTest('dropout: by step and stream, only while training', async (device) => {
   counters.setStep(1);
   assert.not.equal(await bottleneck(0), first);
   assert.is(zeros(await bottleneck(0, false)), 0);
+  assert.is(zeros(await bottleneck(null)), 0);
   assert.throws(
     () => unet.forward(new Recording(device, 'step'), parameters, x),
     /training with dropout 0.5 needs random counters/,
