@@ -7,8 +7,11 @@ export interface GradWeightVariant {
   stride: Triple;
   /** Output voxels along x taken in one turn of the loop. */
   unroll: number;
-  /** vec4 of output channels that one invocation owns. */
+  /** vec4 of input and of output channels that one invocation owns. */
+  tileI: number;
   tileC: number;
+  /** Input channels that matter in each vec4: fewer than four for images of one to three channels. */
+  lanes: number;
 }
 
 /**
@@ -16,22 +19,23 @@ export interface GradWeightVariant {
  * x[n, o * stride - padding + t, ci] dy[n,o,co]. Stage 2 (sum_partials) adds the chunks in a fixed order.
  *
  * layout   x, dy NDHWC in vec4; partial [chunk, taps, Cin padded to 4, Cout] in vec4
- * owns     for one (z, y) tap pair and one chunk of rows: all taps along x x 4 input x 4*tileC output channels, in registers
- * cost     per voxel: about 1 load of x, tileC of dy, 16*kw*tileC fma; no atomics, no workgroup memory
+ * owns     for one (z, y) tap pair and one chunk of rows: all taps along x x 4*tileI input x 4*tileC output channels, all
+ *          sums in registers; tileI and tileC divide the channels
+ * cost     per voxel: about tileI loads of x, tileC of dy, 16*kw*tileI*tileC fma; no atomics, no workgroup memory
  * mirror   test/reference/conv3d.ts (conv3dGradWeight)
  */
 export function conv3dGradWeightKernel(v: GradWeightVariant): Kernel {
   const [, kh, kw] = v.kernel;
   const [sz, sy, sx] = v.stride;
   const span = (v.unroll - 1) * sx + kw;
-  const each = (line: (kx: number, c: number, o: number) => string) =>
-    repeat(kw, (kx) => repeat(4, (c) => repeat(v.tileC, (o) => line(kx, c, o))));
+  const each = (line: (kx: number, j: number, c: number, o: number) => string) =>
+    repeat(kw, (kx) => repeat(v.tileI, (j) => repeat(v.lanes, (c) => repeat(v.tileC, (o) => line(kx, j, c, o)))));
   return kernel(
     `conv3d_grad_weight_${v.kernel.join('')}`,
     wgsl`
 struct Params {
-  count: u32, chunk_rows: u32, rows: u32, rows_zy: u32, depth: u32, height: u32, width: u32, cin4: u32,
-  out_depth: u32, out_height: u32, out_width: u32, cout4: u32, groups: u32, pad_z: u32, pad_y: u32, pad_x: u32,
+  count: u32, chunk_rows: u32, rows: u32, rows_zy: u32, depth: u32, height: u32, width: u32, cin4: u32, groups_in: u32,
+  out_depth: u32, out_height: u32, out_width: u32, cout4: u32, groups_out: u32, pad_z: u32, pad_y: u32, pad_x: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -40,14 +44,14 @@ struct Params {
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
-  let co = (i % p.groups) * ${v.tileC}u;
-  var rest = i / p.groups;
-  let ci = rest % p.cin4;
-  rest = rest / p.cin4;
+  let co = (i % p.groups_out) * ${v.tileC}u;
+  var rest = i / p.groups_out;
+  let ci = (rest % p.groups_in) * ${v.tileI}u;
+  rest = rest / p.groups_in;
   let tap = rest % p.rows_zy;
   let chunk = rest / p.rows_zy;
 
-  ${each((kx, c, o) => `var a${kx}_${c}_${o} = vec4f(0.0);`)}
+  ${each((kx, j, c, o) => `var a${kx}_${j}_${c}_${o} = vec4f(0.0);`)}
   let last = min((chunk + 1u) * p.chunk_rows, p.rows);
   for (var row = chunk * p.chunk_rows; row < last; row++) {
     let oy = row % p.out_height;
@@ -62,28 +66,23 @@ ${flatMain}
         ${repeat(
           span,
           (s) => `let in${s} = first + ${s} >= 0 && first + ${s} < i32(p.width);
-        let x${s} = select(vec4f(0.0), x[(x_row + u32(select(0, first + ${s}, in${s}))) * p.cin4 + ci], in${s});`,
+        let at${s} = (x_row + u32(select(0, first + ${s}, in${s}))) * p.cin4 + ci;
+        ${repeat(v.tileI, (j) => `let x${s}_${j} = select(vec4f(0.0), x[at${s} + ${j}u], in${s});`)}`,
         )}
-        ${repeat(v.unroll, (u) =>
-          repeat(
-            v.tileC,
-            (o) => `{
-          let inside = ox + ${u}u < p.out_width && co + ${o}u < p.cout4;
-          let g = select(vec4f(0.0), dy[select(0u, (row * p.out_width + ox + ${u}u) * p.cout4 + co + ${o}u, inside)], inside);
-          ${repeat(kw, (kx) => repeat(4, (c) => `a${kx}_${c}_${o} = fma(vec4f(x${u * sx + kx}.${'xyzw'[c]}), g, a${kx}_${c}_${o});`))}
+        ${repeat(
+          v.unroll,
+          (u) => `{
+          let inside = ox + ${u}u < p.out_width;
+          let g_at = select(0u, (row * p.out_width + ox + ${u}u) * p.cout4 + co, inside);
+          ${repeat(v.tileC, (o) => `let g${o} = select(vec4f(0.0), dy[g_at + ${o}u], inside);`)}
+          ${each((kx, j, c, o) => `a${kx}_${j}_${c}_${o} = fma(vec4f(x${u * sx + kx}_${j}.${'xyzw'[c]}), g${o}, a${kx}_${j}_${c}_${o});`)}
         }`,
-          ),
         )}
       }
     }
   }
-  let out = (((chunk * p.rows_zy + tap) * ${kw}u) * p.cin4 * 4u + ci * 4u) * p.cout4 + co;
-  ${repeat(
-    v.tileC,
-    (o) => `if (co + ${o}u < p.cout4) {
-    ${repeat(kw, (kx) => repeat(4, (c) => `partial[out + (${kx}u * p.cin4 * 4u + ${c}u) * p.cout4 + ${o}u] = a${kx}_${c}_${o};`))}
-  }`,
-  )}
+  let out = ((chunk * p.rows_zy + tap) * ${kw}u * p.cin4 + ci) * 4u * p.cout4 + co;
+  ${each((kx, j, c, o) => `partial[out + (${kx}u * p.cin4 * 4u + ${4 * j + c}u) * p.cout4 + ${o}u] = a${kx}_${j}_${c}_${o};`)}
 }
 `,
   );

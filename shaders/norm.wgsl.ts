@@ -178,15 +178,16 @@ ${flatMain}
 /**
  * norm_apply: y = f(gamma (x - mean) rstd + beta), f an activation or nothing.
  *
- * layout   x, y [samples, voxels, C], stats [samples, {mean, rstd}, C], gamma, beta [C]; one invocation a vec4
- * cost     32 bytes an invocation, memory bound
+ * layout   x, y [samples, voxels, C], stats [samples, {mean, rstd}, C], gamma, beta [C]; one invocation a vec4 of channels of
+ *          APPLY_VOXELS voxels, `lanes` apart
+ * cost     32 bytes a vec4, memory bound
  * mirror   test/reference/norm.ts
  */
 export function normApplyKernel(form: NormForm): Kernel {
   return kernel(
     `norm_apply${formName(form)}`,
     wgsl`
-struct Params { count: u32, voxels: u32, pitch: u32, slope: f32 }
+struct Params { count: u32, voxels: u32, lanes: u32, pitch: u32, slope: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> stats: array<vec4f>;
@@ -198,20 +199,24 @@ ${activationFunctions(form.activation === 'none' ? 'leaky_relu' : form.activatio
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
-  let c = i % p.pitch;
-  let stat = 2u * (i / (p.voxels * p.pitch)) * p.pitch + c;
-  let z = affine((x[i] - stats[stat]) * stats[stat + p.pitch], c);
+${applyLoop}
+  let mean = stats[row];
+  let rstd = stats[row + p.pitch];
+  ${affineLoad(form)}
+  ${applyVoxels}
+    let z = affine((x[at] - mean) * rstd, gain, shift);
 #if ${form.activation !== 'none'}
-  y[i] = activate(z, p.slope);
+    y[at] = activate(z, p.slope);
 #else
-  y[i] = z;
+    y[at] = z;
 #endif
+  }
 }
 `,
   );
 }
 
-/** `affine(normal, c)` = gamma normal + beta, whatever of the two there is; bindings 6 and 7. */
+/** `affine(normal, gain, shift)` = gain normal + shift; bindings 6 and 7. Use with affineLoad. */
 export const affineFunction = ({ gamma, beta }: NormForm) => wgsl`
 #if ${gamma}
 @group(0) @binding(6) var<storage, read> gamma: array<vec4f>;
@@ -219,16 +224,28 @@ export const affineFunction = ({ gamma, beta }: NormForm) => wgsl`
 #if ${beta}
 @group(0) @binding(7) var<storage, read> beta: array<vec4f>;
 #endif
-fn affine(normal: vec4f, c: u32) -> vec4f {
-  var z = normal;
-#if ${gamma}
-  z *= gamma[c];
-#endif
-#if ${beta}
-  z += beta[c];
-#endif
-  return z;
-}
+fn affine(normal: vec4f, gain: vec4f, shift: vec4f) -> vec4f { return fma(normal, gain, shift); }
+`;
+
+/** `gain` and `shift` of channel vec4 `c`, loaded once for all voxels of an invocation. */
+export const affineLoad = ({ gamma, beta }: NormForm) =>
+  `let gain = ${gamma ? 'gamma[c]' : 'vec4f(1.0)'}; let shift = ${beta ? 'beta[c]' : 'vec4f(0.0)'};`;
+
+/** Voxels of one invocation of the apply kernels: what it reads per channel is shared by so many. */
+export const APPLY_VOXELS = 4;
+
+/** Head of the apply kernels: `c`, `n`, and a loop over this invocation's voxels that sets `at`; close it with `}`. */
+export const applyLoop = wgsl`
+  let c = i % p.pitch;
+  let first = (i / p.pitch) % p.lanes;
+  let n = i / (p.pitch * p.lanes);
+  let row = 2u * n * p.pitch + c;
+`;
+export const applyVoxels = wgsl`
+  for (var k = 0u; k < ${APPLY_VOXELS}u; k++) {
+    let voxel = first + k * p.lanes;
+    if (voxel >= p.voxels) { break; }
+    let at = (n * p.voxels + voxel) * p.pitch + c;
 `;
 
 export function formName({ gamma, beta, activation }: NormForm): string {

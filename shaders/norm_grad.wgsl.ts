@@ -1,19 +1,31 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { activationFunctions } from './activation.wgsl.ts';
-import { affineFunction, chunkVoxels, formName, type NormForm } from './norm.wgsl.ts';
+import {
+  affineFunction,
+  affineLoad,
+  applyLoop,
+  applyVoxels,
+  chunkVoxels,
+  formName,
+  type NormForm,
+} from './norm.wgsl.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
-/** `through(dy, normal, c)`: the gradient in front of the activation, which is recomputed. Wants p.slope if there is one. */
+/** `through(dy, normal, gain, shift)`: the gradient in front of the activation, which is recomputed. */
 const throughActivation = (form: NormForm) =>
   form.activation === 'none'
-    ? wgsl`
-fn through(dy: vec4f, normal: vec4f, c: u32) -> vec4f { return dy; }
-`
+    ? ''
     : wgsl`
 ${affineFunction(form)}
 ${activationFunctions(form.activation)}
-fn through(dy: vec4f, normal: vec4f, c: u32) -> vec4f { return dy * activate_grad(affine(normal, c), p.slope); }
+fn through(dy: vec4f, normal: vec4f, gain: vec4f, shift: vec4f) -> vec4f {
+  return dy * activate_grad(affine(normal, gain, shift), p.slope);
+}
 `;
+
+/** Its call, or just the gradient where there is no activation. Wants affineLoad before it. */
+const through = (form: NormForm, dy: string, normal: string) =>
+  form.activation === 'none' ? dy : `through(${dy}, ${normal}, gain, shift)`;
 
 /**
  * norm_grad_partial: with g the gradient in front of the activation and n = (x - mean) rstd, sum g and sum g n of each
@@ -47,6 +59,7 @@ ${flatMain}
   let first = chunk_first(k);
   let size = chunk_size(first);
   let stride = p.lanes * p.pitch;
+  ${form.activation === 'none' ? '' : affineLoad(form)}
   var source = (n * p.voxels + first) * p.pitch + c;
   var sum = vec4f(0.0);
   var dot = vec4f(0.0);
@@ -56,17 +69,17 @@ ${flatMain}
     let n1 = (x[source + stride] - mean) * rstd;
     let n2 = (x[source + 2u * stride] - mean) * rstd;
     let n3 = (x[source + 3u * stride] - mean) * rstd;
-    let g0 = through(dy[source], n0, c);
-    let g1 = through(dy[source + stride], n1, c);
-    let g2 = through(dy[source + 2u * stride], n2, c);
-    let g3 = through(dy[source + 3u * stride], n3, c);
+    let g0 = ${through(form, 'dy[source]', 'n0')};
+    let g1 = ${through(form, 'dy[source + stride]', 'n1')};
+    let g2 = ${through(form, 'dy[source + 2u * stride]', 'n2')};
+    let g3 = ${through(form, 'dy[source + 3u * stride]', 'n3')};
     sum += (g0 + g1) + (g2 + g3);
     dot += (g0 * n0 + g1 * n1) + (g2 * n2 + g3 * n3);
     source += 4u * stride;
   }
   for (; j < size; j++) {
     let normal = (x[source] - mean) * rstd;
-    let g = through(dy[source], normal, c);
+    let g = ${through(form, 'dy[source]', 'normal')};
     sum += g;
     dot += g * normal;
     source += stride;
@@ -200,7 +213,7 @@ export function normGradApplyKernel(form: NormForm, constant: boolean): Kernel {
   return kernel(
     `norm_grad_apply${formName(form)}${constant ? '_constant' : ''}`,
     wgsl`
-struct Params { count: u32, voxels: u32, pitch: u32, slope: f32 }
+struct Params { count: u32, voxels: u32, lanes: u32, pitch: u32, slope: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> stats: array<vec4f>;
@@ -216,18 +229,25 @@ ${throughActivation(form)}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
-  let c = i % p.pitch;
-  let row = 2u * (i / (p.voxels * p.pitch)) * p.pitch + c;
+${applyLoop}
+  let mean = stats[row];
   let rstd = stats[row + p.pitch];
-  let normal = (x[i] - stats[row]) * rstd;
-  var g = rstd * through(dy[i], normal, c);
+  ${form.activation !== 'none' || form.gamma ? affineLoad(gammaAlone ? { ...form, beta: false } : form) : ''}
+#if ${!constant}
+  let offset = coefficients[row];
+  let factor = coefficients[row + p.pitch];
+#endif
+  ${applyVoxels}
+    let normal = (x[at] - mean) * rstd;
+    var g = rstd * ${through(form, 'dy[at]', 'normal')};
 #if ${form.gamma}
-  g *= gamma[c];
+    g *= gain;
 #endif
 #if ${!constant}
-  g -= coefficients[row] + coefficients[row + p.pitch] * normal;
+    g -= offset + factor * normal;
 #endif
-  dx[i] = g;
+    dx[at] = g;
+  }
 }
 `,
   );

@@ -117,8 +117,8 @@ function convolve(
   const taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
   const uniformSlice = Math.floor(UNIFORM_WEIGHTS / (taps * cin));
   const uniform = rec.device.software && uniformSlice > 0;
-  const tileX = tileWidth(outWidth, rec.device.software ? 16 : 4);
-  const tileC = Math.min(2, cout4, uniform ? uniformSlice : cout4);
+  const tileC = [4, 2].find((tile) => cout4 % tile === 0 && (!uniform || tile <= uniformSlice)) ?? 1;
+  const tileX = tileWidth(outWidth, rec.device.software ? (tileC === 4 ? 8 : 16) : 4);
   const slice = uniform ? Math.min(cout4, Math.floor(uniformSlice / tileC) * tileC) : cout4;
   const slices = ceilDiv(cout4, slice);
 
@@ -201,8 +201,8 @@ function scatter(rec: Recording, x: Tensor, w: Tensor, y: Tensor, g: Geometry, b
   );
 }
 
-/** Partial sums aimed at: enough to fill a GPU, few enough to add up quickly. */
-const GRAD_WEIGHT_INVOCATIONS = 65536;
+/** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly. */
+const GRAD_WEIGHT_INVOCATIONS = { software: 1024, hardware: 65536 };
 const GRAD_WEIGHT_BYTES = 16 * 1024 * 1024;
 
 /** dw[t,ci,co] = sum over voxels o of x[o*stride - padding + t, ci] dy[o,co], through partial sums over chunks of rows. */
@@ -212,25 +212,24 @@ function gradWeight(rec: Recording, x: Tensor, dy: Tensor, dw: Tensor, g: Geomet
   const [kd, kh, kw, cin, cout] = dw.shape;
   const cin4 = padChannels(cin) / 4;
   const cout4 = padChannels(cout) / 4;
-  const tileC = Math.min(2, cout4);
-  const groups = ceilDiv(cout4, tileC);
-  const perChunk = kd * kh * cin4 * groups;
+  const tileI = cin4 % 2 === 0 ? 2 : 1;
+  const tileC = cout4 % 2 === 0 ? 2 : 1;
+  const perChunk = kd * kh * (cin4 / tileI) * (cout4 / tileC);
   const stride = kd * kh * kw * cin4 * 4 * cout4;
   const rows = n * outDepth * outHeight;
-  const wanted = Math.min(
-    ceilDiv(GRAD_WEIGHT_INVOCATIONS, perChunk),
-    Math.max(1, Math.floor(GRAD_WEIGHT_BYTES / (stride * 16))),
-  );
+  const aim = GRAD_WEIGHT_INVOCATIONS[rec.device.software ? 'software' : 'hardware'];
+  const wanted = Math.min(ceilDiv(aim, perChunk), Math.max(1, Math.floor(GRAD_WEIGHT_BYTES / (stride * 16))));
   const chunkRows = ceilDiv(rows, Math.min(rows, wanted));
   const chunks = ceilDiv(rows, chunkRows);
   const partial = rec.tensor([chunks, stride, 4], `${dw.label}.partial`);
   const count = chunks * perChunk;
+  const unroll = tileWidth(outWidth, 4);
   rec.dispatch(
-    conv3dGradWeightKernel({ kernel: g.kernel, stride: g.stride, unroll: tileWidth(outWidth, 4), tileC }),
+    conv3dGradWeightKernel({ kernel: g.kernel, stride: g.stride, unroll, tileI, tileC, lanes: Math.min(4, cin) }),
     { x, dy, partial },
     {
-      ...{ count, chunk_rows: chunkRows, rows, rows_zy: kd * kh, depth, height, width, cin4 },
-      ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4, groups },
+      ...{ count, chunk_rows: chunkRows, rows, rows_zy: kd * kh, depth, height, width, cin4, groups_in: cin4 / tileI },
+      ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4, groups_out: cout4 / tileC },
       ...{ pad_z: g.padding[0], pad_y: g.padding[1], pad_x: g.padding[2] },
     },
     count,

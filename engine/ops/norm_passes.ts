@@ -1,4 +1,5 @@
 import {
+  APPLY_VOXELS,
   type NormForm,
   normApplyKernel,
   normFinaliseKernel,
@@ -16,7 +17,7 @@ import { ShapeError } from '../errors.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape, product } from '../shape.ts';
-import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
+import { channels, rows, type Tensor } from '../tensor.ts';
 
 /** An activation computed in the same pass as the norm in front of it. */
 export type FusedActivation = { kind: 'leaky_relu'; slope: number } | { kind: 'gelu' };
@@ -122,7 +123,8 @@ export function normalised(
   assertPerChannel(op, x, affine);
   const form: NormForm = { gamma: !!gamma, beta: !!beta, activation: activation?.kind ?? 'none' };
   const slope = activation?.kind === 'leaky_relu' ? activation.slope : 0;
-  const whole = { count: vec4s(x), voxels: e.voxels, pitch: e.pitch, slope };
+  const lanes = ceilDiv(e.voxels, APPLY_VOXELS);
+  const whole = { count: e.samples * lanes * e.pitch, voxels: e.voxels, lanes, pitch: e.pitch, slope };
 
   const y = rec.like(x, op);
   rec.dispatch(normApplyKernel(form), { x, stats, y, ...affine }, whole, whole.count);
