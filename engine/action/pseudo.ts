@@ -1,0 +1,50 @@
+import { confidentShareKernel, shareKernel } from '../../shaders/confident_share.wgsl.ts';
+import { argmax } from '../ops/argmax.ts';
+import { crossEntropy } from '../ops/cross_entropy.ts';
+import { lanesOf, sumRowsInto } from '../ops/reduce.ts';
+import type { Recording } from '../recording.ts';
+import { product } from '../shape.ts';
+import { channels, type Tensor } from '../tensor.ts';
+import type { PseudoLabelled } from './mix.ts';
+
+/** What the teacher says of its view (method.md 4.1): the most probable class of each voxel and its probability. No gradient. */
+export function pseudoLabels(rec: Recording, image: Tensor, teacherLogits: Tensor): PseudoLabelled {
+  return { image, ...argmax(rec, teacherLogits) };
+}
+
+/**
+ * w_b (method.md 4.5): the share of each sample's valid voxels whose confidence is at least `threshold`; 0 when none is
+ * valid. Labels dense u32 and confidence dense f32 [B, ...] -> dense f32 [B]. A constant: no gradient.
+ */
+export function confidentShare(
+  rec: Recording,
+  { labels, confidence }: Pick<PseudoLabelled, 'labels' | 'confidence'>,
+  classes: number,
+  threshold: number,
+): Tensor {
+  const [samples, ...rest] = labels.shape;
+  const rows = product(rest);
+  const lanes = lanesOf(rows);
+  const count = samples * lanes;
+  const partial = rec.tensor([count, 4], 'confident_partial');
+  const params = { count, rows, lanes, classes, threshold };
+  rec.dispatch(confidentShareKernel(), { labels, confidence, y: partial }, params, count);
+  const sums = sumRowsInto(rec, partial, rec.tensor([samples, 4], 'confident_sums'), { groups: samples });
+  const weights = rec.tensor([samples], 'confident_share', { dense: true });
+  rec.dispatch(shareKernel(), { sums, weights }, { samples }, samples);
+  return weights;
+}
+
+/**
+ * L_unsup (method.md 4.5) = (1 / |Omega|) sum over valid voxels of w_b CE(logits, label). Logits [B, D, H, W, C], gradient to
+ * them only. `weights` is confidentShare of the same labels. Returns [1]; 0 when nothing is valid or confident.
+ */
+export function unsupervisedLoss(
+  rec: Recording,
+  logits: Tensor,
+  mixed: Pick<PseudoLabelled, 'labels' | 'confidence'>,
+  threshold: number,
+): { loss: Tensor; weights: Tensor } {
+  const weights = confidentShare(rec, mixed, channels(logits), threshold);
+  return { loss: crossEntropy(rec, logits, mixed.labels, { weights }), weights };
+}
