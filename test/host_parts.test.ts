@@ -102,6 +102,21 @@ if (process.platform === 'linux') {
       rmSync(cache, { recursive: true });
     }
   };
+  test('a cache that cannot be written is passed over for the temporary folder', () =>
+    inCache((cache) => {
+      process.env.XDG_CACHE_HOME = join(cache, 'a-file');
+      writeFileSync(join(cache, 'a-file'), '');
+      const name = `lib-${process.pid}`;
+      let used = '';
+      const use = (folder: string) => {
+        used = folder;
+        return undefined;
+      };
+      assert.is(withCachedFolder(name, complete, fill, use), undefined);
+      assert.ok(complete(used) && !used.startsWith(cache), used);
+      rmSync(used, { recursive: true });
+    }));
+
   const complete = (folder: string) => existsSync(join(folder, 'whole'));
   const fill = (folder: string) => writeFileSync(join(folder, 'whole'), 'new');
   const served = () => undefined;

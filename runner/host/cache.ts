@@ -57,7 +57,7 @@ export function withCachedFolder(
     } catch (error) {
       reasons.push(error instanceof Error ? error.message : String(error));
     } finally {
-      rmSync(fresh, { recursive: true, force: true });
+      if (existsSync(fresh)) rmSync(fresh, { recursive: true, force: true });
     }
   }
   return reasons.join('; ');
