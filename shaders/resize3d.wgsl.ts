@@ -1,18 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
+import { interpolation, resizeFields } from './shared/interpolation.ts';
 import { volumeIndex } from './shared/volume.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
-
-/**
- * Output o of an axis reads the source position (step o + bias) / den, clamped to [0, last]: an exact fraction, so that
- * the op and its adjoint agree on every neighbour. Both corner conventions are values of step, bias and den.
- */
-const resizeParams = wgsl`
-struct Params {
-  count: u32, pitch: u32,
-  d: u32, h: u32, w: u32, od: u32, oh: u32, ow: u32,
-  step_z: i32, step_y: i32, step_x: i32, bias_z: i32, bias_y: i32, bias_x: i32, den_z: i32, den_y: i32, den_x: i32,
-}
-`;
 
 /**
  * resize3d: trilinear interpolation.
@@ -25,19 +14,12 @@ export function resize3dKernel(): Kernel {
   return kernel(
     'resize3d',
     wgsl`
-${resizeParams}
+struct Params { count: u32, pitch: u32, ${resizeFields} }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 ${volumeIndex}
-struct Pair { low: u32, high: u32, weight: f32 }
-fn pair(o: u32, size: u32, step: i32, bias: i32, den: i32) -> Pair {
-  let last = i32(size) - 1;
-  let position = clamp(step * i32(o) + bias, 0, last * den);
-  let low = position / den;
-  return Pair(u32(low), u32(min(low + 1, last)), f32(position - low * den) / f32(den));
-}
-fn between(a: vec4f, b: vec4f, weight: f32) -> vec4f { return a + weight * (b - a); }
+${interpolation}
 fn along_x(n: u32, z: u32, y: u32, ax: Pair, c: u32) -> vec4f {
   let row = ravel(Place(n, z, y, 0u, c), p.d, p.h, p.w, p.pitch);
   return between(x[row + ax.low * p.pitch], x[row + ax.high * p.pitch], ax.weight);
@@ -71,7 +53,7 @@ export function resize3dGradKernel(): Kernel {
   return kernel(
     'resize3d_grad',
     wgsl`
-${resizeParams}
+struct Params { count: u32, pitch: u32, ${resizeFields} }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
@@ -82,10 +64,7 @@ fn readers(i: u32, out: u32, step: i32, bias: i32, den: i32) -> Readers {
   let above = (i32(i) + 1) * den - bias;
   return Readers(select(0, below / step + 1, below >= 0), min((max(above, 0) + step - 1) / step, i32(out)));
 }
-fn weight(o: i32, i: u32, size: u32, step: i32, bias: i32, den: i32) -> f32 {
-  let position = clamp(step * o + bias, 0, (i32(size) - 1) * den);
-  return f32(max(den - abs(position - i32(i) * den), 0));
-}
+${interpolation}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }

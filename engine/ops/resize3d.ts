@@ -26,20 +26,8 @@ export function resize3d(
   if (size.length !== 3 || size.some((extent) => !Number.isInteger(extent) || extent < 1)) {
     throw new ShapeError(`resize3d: '${x.label}' to ${formatShape(size)}; give three positive whole extents [z, y, x]`);
   }
-  const [od, oh, ow] = size;
-  const params = {
-    pitch: x.pitch / 4,
-    d,
-    h,
-    w,
-    od,
-    oh,
-    ow,
-    ...axisParams('z', d, od, alignCorners),
-    ...axisParams('y', h, oh, alignCorners),
-    ...axisParams('x', w, ow, alignCorners),
-  };
-  const resized = rec.tensor([n, od, oh, ow, c], 'resize3d');
+  const params = { pitch: x.pitch / 4, ...resizeParams([d, h, w], size, alignCorners) };
+  const resized = rec.tensor([n, ...size, c], 'resize3d');
   const count = vec4s(resized);
   rec.dispatch(resize3dKernel(), { x, y: resized }, { count, ...params }, count);
   return rec.node('resize3d', [x], resized, (dy, gradients) => {
@@ -48,17 +36,31 @@ export function resize3d(
   });
 }
 
+/** Position of output o along one axis: (step o + bias) / den of the input, clamped to its ends. */
+export interface AxisMap {
+  readonly step: number;
+  readonly bias: number;
+  readonly den: number;
+}
+
 /**
- * Output o of an axis lies at (step o + bias) / den of the input, before clamping: o (from - 1) / (to - 1) with aligned
- * corners, else (o + 1/2) from / to - 1/2. A single input voxel answers for every position.
+ * The map of an axis of `to` outputs onto `from` inputs: o (from - 1) / (to - 1) with aligned corners, else
+ * (o + 1/2) from / to - 1/2. A single input voxel answers for every position.
  */
-function axisParams(axis: 'z' | 'y' | 'x', from: number, to: number, alignCorners: boolean): Record<string, number> {
-  const named = (step: number, bias: number, den: number) => ({
-    [`step_${axis}`]: step,
-    [`bias_${axis}`]: bias,
-    [`den_${axis}`]: den,
+export function axisMap(from: number, to: number, alignCorners: boolean): AxisMap {
+  if (!alignCorners) return { step: 2 * from, bias: from - to, den: 2 * to };
+  if (from === 1) return { step: 1, bias: 0, den: to };
+  return { step: from - 1, bias: 0, den: Math.max(to - 1, 1) };
+}
+
+/** Values of shaders/shared/interpolation.ts's resizeFields: volumes of `from` voxels read at the resolution of `to`. */
+export function resizeParams(from: Triple, to: Triple, alignCorners: boolean): Record<string, number> {
+  const [d, h, w] = from;
+  const [od, oh, ow] = to;
+  const params: Record<string, number> = { d, h, w, od, oh, ow };
+  ['z', 'y', 'x'].forEach((axis, a) => {
+    const { step, bias, den } = axisMap(from[a], to[a], alignCorners);
+    Object.assign(params, { [`step_${axis}`]: step, [`bias_${axis}`]: bias, [`den_${axis}`]: den });
   });
-  if (!alignCorners) return named(2 * from, from - to, 2 * to);
-  if (from === 1) return named(1, 0, to);
-  return named(from - 1, 0, Math.max(to - 1, 1));
+  return params;
 }
