@@ -3,6 +3,13 @@ import type { Kernel } from './kernel.ts';
 import { formatShape } from './shape.ts';
 import { type Dtype, fromStored, pitchOf, type Storage, storedBytes, type Tensor, toStored } from './tensor.ts';
 
+/** What ops choose their kernels by; a host's OpenedGpu has both. */
+export interface DeviceTraits {
+  readonly software?: boolean;
+  /** 'llvmpipe' is the one that matters so far. */
+  readonly kind?: string;
+}
+
 export interface TensorOptions {
   dtype?: Dtype;
   /** No padding of the last axis: labels, scalars, index lists. */
@@ -22,6 +29,8 @@ export class Device {
   readonly gpu: GPUDevice;
   /** The adapter is a program on the CPU (llvmpipe, SwiftShader): ops choose the kernels that suit it. */
   readonly software: boolean;
+  /** The adapter reads uniform buffers much faster than storage buffers (llvmpipe): convolutions read through windows. */
+  readonly uniformWindows: boolean;
   /** Sum of the sizes of all live buffers made through this object. */
   bytesHeld = 0;
   private readonly pipelines = new Map<Kernel, Promise<GPUComputePipeline>>();
@@ -31,9 +40,10 @@ export class Device {
     this.failure ??= typed((event as GPUUncapturedErrorEvent).error);
   };
 
-  constructor(gpu: GPUDevice, options: { software?: boolean } = {}) {
+  constructor(gpu: GPUDevice, options: DeviceTraits = {}) {
     this.gpu = gpu;
     this.software = options.software ?? false;
+    this.uniformWindows = options.kind === 'llvmpipe';
     gpu.addEventListener('uncapturederror', this.onError);
     gpu.lost.then((info) => {
       if (info.reason !== 'destroyed') {

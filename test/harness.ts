@@ -1,5 +1,5 @@
 import { test } from 'uvu';
-import { Device } from '../engine/device.ts';
+import { Device, type DeviceTraits } from '../engine/device.ts';
 import { compute } from '../engine/program.ts';
 import type { Recording } from '../engine/recording.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -14,13 +14,9 @@ const opened = await openGpu({ gpu: process.env.ACTION3D_GPU });
  * A test with a fresh Device; any WebGPU validation error fails it, everything it made is destroyed after it. `software`
  * chooses the kernels of software or of hardware adapters, whatever the adapter is.
  */
-export function gpuTest(
-  name: string,
-  body: (device: Device) => Promise<void>,
-  options: { software: boolean } = opened,
-): void {
+export function gpuTest(name: string, body: (device: Device) => Promise<void>, options: DeviceTraits = opened): void {
   test(name, async () => {
-    const device = new Device(opened.device, { software: options.software });
+    const device = new Device(opened.device, options);
     try {
       await body(device);
       await device.idle();
@@ -32,7 +28,9 @@ export function gpuTest(
 
 /** Runs the file's tests, then ends the process deliberately (Dawn would keep it alive). */
 export function run(): void {
-  test.after(() => setTimeout(() => exit(Number(process.exitCode ?? 0)), 10));
+  test.after(() => {
+    setTimeout(() => exit(Number(process.exitCode ?? 0)), 10);
+  });
   test.run();
 }
 

@@ -14,6 +14,8 @@ import {
   triple,
 } from '../shape.ts';
 import { type Tensor, vec4s, volumeShape } from '../tensor.ts';
+import { largestTile, tileWidth } from './conv3d_tiles.ts';
+import { convolveWindows, gradWeightWindows, windowSlice } from './conv3d_windows.ts';
 import { columnSums } from './reduce.ts';
 
 export interface Conv3dOptions {
@@ -115,18 +117,26 @@ function convolve(
   const [, outDepth, outHeight, outWidth] = y.shape;
   const cout4 = y.pitch / 4;
   const taps = g.kernel[0] * g.kernel[1] * g.kernel[2];
+  const { transpose = false, flip = false, bias } = options;
+  const windows = g.stride.every((s) => s === 1) ? windowSlice(rec, x, y, g) : 0;
+  if (windows > 0) {
+    const packed = rec.tensor([ceilDiv(cout4, windows), UNIFORM_WEIGHTS, 4], `${w.label}.packed`);
+    packWeights(rec, w, packed, { transpose, flip, slice: windows, stride: UNIFORM_WEIGHTS });
+    convolveWindows(rec, x, y, g, { packed, slice: windows, bias });
+    return;
+  }
   const uniformSlice = Math.floor(UNIFORM_WEIGHTS / (taps * cin));
   const uniform = rec.device.software && uniformSlice > 0;
-  const tileC = [4, 2].find((tile) => cout4 % tile === 0 && (!uniform || tile <= uniformSlice)) ?? 1;
+  const tileC = largestTile(cout4, uniform ? uniformSlice : 4);
   const tileX = tileWidth(outWidth, rec.device.software ? (tileC === 4 ? 8 : 16) : 4);
   const slice = uniform ? Math.min(cout4, Math.floor(uniformSlice / tileC) * tileC) : cout4;
   const slices = ceilDiv(cout4, slice);
 
   let packed = w;
-  if (uniform || options.transpose || options.flip) {
+  if (uniform || transpose || flip) {
     const stride = uniform ? UNIFORM_WEIGHTS : roundUp(taps * cin * slice, 16);
     packed = rec.tensor([slices, stride, 4], `${w.label}.packed`);
-    packWeights(rec, w, packed, { transpose: options.transpose ?? false, flip: options.flip ?? false, slice, stride });
+    packWeights(rec, w, packed, { transpose, flip, slice, stride });
   }
   const variant: Conv3dVariant = {
     kernel: g.kernel,
@@ -135,7 +145,7 @@ function convolve(
     tileC,
     uniformWeights: uniform,
     tail: cin % 4,
-    bias: options.bias !== undefined,
+    bias: bias !== undefined,
   };
   for (let s = 0; s < slices; s++) {
     const size = Math.min(slice, cout4 - s * slice);
@@ -147,7 +157,7 @@ function convolve(
       : packed;
     rec.dispatch(
       conv3dKernel(variant),
-      options.bias ? { x, w: weights, y, bias: options.bias } : { x, w: weights, y },
+      bias ? { x, w: weights, y, bias } : { x, w: weights, y },
       {
         ...{ count, tiles, groups, depth, height, width, cin },
         ...{
@@ -212,10 +222,15 @@ function gradWeight(rec: Recording, x: Tensor, dy: Tensor, dw: Tensor, g: Geomet
   const [kd, kh, kw, cin, cout] = dw.shape;
   const cin4 = padChannels(cin) / 4;
   const cout4 = padChannels(cout) / 4;
-  const tileI = cin4 % 2 === 0 ? 2 : 1;
-  const tileC = cout4 % 2 === 0 ? 2 : 1;
-  const perChunk = kd * kh * (cin4 / tileI) * (cout4 / tileC);
   const stride = kd * kh * kw * cin4 * 4 * cout4;
+  const windows = g.stride.every((s) => s === 1) ? gradWeightWindows(rec, x, dy, dw, g) : undefined;
+  if (windows) {
+    sumPartials(rec, windows, dw, stride);
+    return;
+  }
+  const tileI = largestTile(cin4, 2);
+  const tileC = largestTile(cout4, 2);
+  const perChunk = kd * kh * (cin4 / tileI) * (cout4 / tileC);
   const rows = n * outDepth * outHeight;
   const aim = GRAD_WEIGHT_INVOCATIONS[rec.device.software ? 'software' : 'hardware'];
   const wanted = Math.min(ceilDiv(aim, perChunk), Math.max(1, Math.floor(GRAD_WEIGHT_BYTES / (stride * 16))));
@@ -234,12 +249,21 @@ function gradWeight(rec: Recording, x: Tensor, dy: Tensor, dw: Tensor, g: Geomet
     },
     count,
   );
-  rec.dispatch(
-    sumPartialsKernel(),
-    { partial, dw },
-    { count: vec4s(dw), chunks, cin, cin_padded: cin4 * 4, cout4, stride },
-    vec4s(dw),
-  );
+  sumPartials(rec, partial, dw, stride);
+}
+
+/** dw = the sum of partial [chunks, stride, 4] over the chunks. */
+function sumPartials(rec: Recording, partial: Tensor, dw: Tensor, stride: number): void {
+  const [, , , cin, cout] = dw.shape;
+  const params = {
+    count: vec4s(dw),
+    chunks: partial.shape[0],
+    cin,
+    cin_padded: padChannels(cin),
+    cout4: padChannels(cout) / 4,
+    stride,
+  };
+  rec.dispatch(sumPartialsKernel(), { partial, dw }, params, params.count);
 }
 
 /** Rearranges weights [taps, Cin, Cout] into slices of vec4 columns (shaders/conv3d.wgsl.ts, pack_weights). */
@@ -266,10 +290,4 @@ function packWeights(
     },
     count,
   );
-}
-
-/** The widest of 16, 8, 4, 2, 1 up to `most` that wastes no more than a quarter of a row. */
-function tileWidth(width: number, most: number): number {
-  for (const tile of [16, 8, 4, 2]) if (tile <= most && roundUp(width, tile) <= width * 1.25) return tile;
-  return 1;
 }

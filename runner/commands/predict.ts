@@ -58,7 +58,7 @@ export async function predict(run: string, paths: readonly string[], options: Pr
   };
   if (note) say(note);
   const gpu = await openGpu({ gpu: options.gpu, unsafe: true });
-  const device = new Device(gpu.device, { software: gpu.software });
+  const device = new Device(gpu.device, gpu);
   const stop = stopOnSignal(() => say('Stopping after the windows in flight; Ctrl-C again ends at once.'));
   const outcome: Outcome = { predicted: [], failed: [] };
   try {
@@ -155,13 +155,14 @@ async function write(model: LoadedModel, item: InputCase, { image, prediction }:
 }
 
 function report(options: PredictOptions, result: Outcome & { model: string; kept: number; left: number }): void {
-  const { output, json } = options;
+  const { output, json, quiet } = options;
   const { predicted, failed, kept, left } = result;
   for (const { message } of failed) process.stderr.write(`error: ${message}\n`);
   if (json) {
     process.stdout.write(`${JSON.stringify({ output, ...result }, null, 2)}\n`);
     return;
   }
+  if (quiet) return;
   const others = [
     ...(kept > 0 ? [`${kept} kept`] : []),
     ...(failed.length > 0 ? [`${failed.length} failed`] : []),

@@ -41,7 +41,7 @@ export async function openSetup(directory: string, options: SetupOptions): Promi
   const dataset = await parseDataset(source);
   const opened = await openGpu({ gpu: options.gpu, unsafe: true });
   if (!options.quiet) for (const note of opened.notes) process.stderr.write(`${note}\n`);
-  return { opened, device: new Device(opened.device, { software: opened.software }), dataset, source };
+  return { opened, device: new Device(opened.device, opened), dataset, source };
 }
 
 /** Which cases train, which validate. `--labelled` and `--validation` are a count or the path of a list. */

@@ -1,3 +1,4 @@
+import type { Device } from '../../engine/device.ts';
 import { conv3d, convTranspose3d } from '../../engine/ops/conv3d.ts';
 import type { Triple } from '../../engine/shape.ts';
 import { checkOp, gpuTest, run } from '../harness.ts';
@@ -27,14 +28,19 @@ const cases: Case[] = [
   { size: [1, 3, 3, 3], cin: 64, cout: 20, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { size: [1, 2, 3, 4], cin: 160, cout: 8, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { size: [1, 4, 4, 4], cin: 4, cout: 4, kernel: [1, 1, 1], stride: [2, 2, 2], padding: [0, 0, 0] },
+  { size: [2, 6, 40, 33], cin: 16, cout: 8, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { size: [1, 4, 4, 4], cin: 4, cout: 4, kernel: [3, 1, 2], stride: [1, 1, 2], padding: [2, 1, 1] },
 ];
 
 const describe = ({ size, cin, cout, kernel, stride, padding }: Case) =>
   `[${size}] ${cin} -> ${cout}, kernel ${kernel}, stride ${stride}, padding ${padding}`;
 
-/** Both families of kernels run on every adapter: those chosen for hardware, and those for software adapters. */
-const families = [{ software: true }, { software: false }];
+/** All families of kernels run on every adapter: those chosen for hardware, for software adapters, and for llvmpipe. */
+const families = {
+  hardware: { software: false },
+  software: { software: true },
+  windows: { software: true, kind: 'llvmpipe' },
+};
 
 for (const [i, c] of cases.entries()) {
   const { stride, padding } = c;
@@ -44,23 +50,22 @@ for (const [i, c] of cases.entries()) {
   const inputs: Record<string, Dense> = b ? { x, w, b } : { x, w };
   const tolerance = { terms: 27 * c.cin };
 
-  for (const family of i % 3 === 0 ? families : [families[i % 2]])
-    gpuTest(
-      `conv3d (${family.software ? 'software' : 'hardware'} kernels) ${describe(c)} equals the reference, all gradients too`,
-      (device) =>
-        checkOp(device, 'conv3d', {
-          inputs,
-          op: (rec, t) => conv3d(rec, t.x, t.w, t.b ?? null, { stride, padding }),
-          expected: reference.conv3d(x, w, b, { stride, padding }),
-          gradients: (dy) => ({
-            x: reference.conv3dGradInput(dy, w, x.shape, { stride, padding }),
-            w: reference.conv3dGradWeight(x, dy, w.shape, { stride, padding }),
-            ...(c.bias ? { b: reference.conv3dGradBias(dy) } : {}),
-          }),
-          tolerance,
-          gradientTolerance: { terms: 300 },
+  for (const [family, traits] of Object.entries(families)) {
+    const check = (device: Device) =>
+      checkOp(device, 'conv3d', {
+        inputs,
+        op: (rec, t) => conv3d(rec, t.x, t.w, t.b ?? null, { stride, padding }),
+        expected: reference.conv3d(x, w, b, { stride, padding }),
+        gradients: (dy) => ({
+          x: reference.conv3dGradInput(dy, w, x.shape, { stride, padding }),
+          w: reference.conv3dGradWeight(x, dy, w.shape, { stride, padding }),
+          ...(c.bias ? { b: reference.conv3dGradBias(dy) } : {}),
         }),
-    );
+        tolerance,
+        gradientTolerance: { terms: 300 },
+      });
+    gpuTest(`conv3d (${family} kernels) ${describe(c)} equals the reference, all gradients too`, check, traits);
+  }
 
   gpuTest(`conv_transpose3d ${describe(c)} equals the reference, all gradients too`, (device) =>
     checkOp(device, 'conv_transpose3d', {
