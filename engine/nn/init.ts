@@ -13,6 +13,11 @@ export function normal(std: number): Init {
   return (shape, stream) => Float32Array.from({ length: product(shape) }, () => stream.normal(0, std));
 }
 
+/** Uniform in [-bound, bound). What torch.nn.Linear and Conv3d draw weights and biases from, with bound 1 / sqrt(fan-in). */
+export function uniform(bound: number): Init {
+  return (shape, stream) => Float32Array.from({ length: product(shape) }, () => stream.uniform(-bound, bound));
+}
+
 /**
  * N(0, 2 / ((1 + slope^2) fanIn)) for a layer followed by a leaky ReLU of that slope (He et al. 2015).
  * torch.nn.init.kaiming_normal_(a=slope, mode='fan_in', nonlinearity='leaky_relu').

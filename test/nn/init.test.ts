@@ -1,6 +1,15 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { fanIn, kaimingNormal, normal, ones, parameterStream, transposedFanIn, zeros } from '../../engine/nn/init.ts';
+import {
+  fanIn,
+  kaimingNormal,
+  normal,
+  ones,
+  parameterStream,
+  transposedFanIn,
+  uniform,
+  zeros,
+} from '../../engine/nn/init.ts';
 
 const moments = (values: Float32Array) => {
   const mean = values.reduce((a, b) => a + b, 0) / values.length;
@@ -22,6 +31,14 @@ test('Kaiming and normal draws have the mean and deviation they promise', () => 
   assert.ok(Math.abs(kaiming.mean) < 4 * (expected / Math.sqrt(21600)));
   const plain = moments(normal(0.1)(shape, parameterStream(1, 'w')));
   assert.ok(Math.abs(plain.sd / 0.1 - 1) < 0.02);
+});
+
+test('uniform draws fill their range evenly', () => {
+  const values = uniform(0.25)([200, 100], parameterStream(1, 'w'));
+  assert.ok(values.every((v) => v >= -0.25 && v < 0.25));
+  const { mean, sd } = moments(values);
+  assert.ok(Math.abs(mean) < 4 * (0.25 / Math.sqrt(3 * values.length)));
+  assert.ok(Math.abs(sd / (0.25 / Math.sqrt(3)) - 1) < 0.02);
 });
 
 test('the stream is the name: equal names draw equal values, different names or seeds do not', () => {
