@@ -203,6 +203,7 @@ export class Recording {
           this.dispatch(addKernel(), { a: before, b: g, y: target }, { count: vec4s(g) }, vec4s(g));
         },
         copy: (from, to) => this.copy(from, to),
+        clear: (target) => this.clear(target),
       }),
     );
     this.nodes.length = 0;

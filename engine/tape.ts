@@ -6,6 +6,11 @@ export interface Gradients {
   out(i: number): Tensor | undefined;
   /** States that the gradient of input i is `g` itself: no kernel needed. */
   pass(i: number, g: Tensor): void;
+  /**
+   * For contributions that touch few rows: `append` is called once, with the gradient of input i after everything else was
+   * summed into it (zeros when there is nothing else), and adds to it in place. Not called when nobody asks.
+   */
+  add(i: number, append: (gradient: Tensor) => void): void;
 }
 
 /** One op as the tape remembers it. */
@@ -25,6 +30,8 @@ export interface GradientSpace {
   /** target += g */
   accumulate(target: Tensor, g: Tensor): void;
   copy(from: Tensor, to: Tensor): void;
+  /** target = 0 */
+  clear(target: Tensor): void;
 }
 
 /**
@@ -35,23 +42,51 @@ export interface GradientSpace {
 export function backward(nodes: readonly Node[], root: Tensor, seed: Tensor, space: GradientSpace): Set<Tensor> {
   const gradientOf = new Map<Tensor, Tensor>([[root, seed]]);
   const reached = new Set<Tensor>();
+  /** Gradients that were written for one tensor and that nobody else reads: those `add` may write into. */
+  const owned = new Set<Tensor>();
+  const additions = new Map<Tensor, ((gradient: Tensor) => void)[]>();
+
+  /** The finished gradient of an op's output, or undefined when none came. */
+  const take = (output: Tensor): Tensor | undefined => {
+    let g = gradientOf.get(output);
+    gradientOf.delete(output);
+    const appends = additions.get(output);
+    if (!appends) return g;
+    additions.delete(output);
+    if (!g || !owned.has(g)) {
+      const mine = space.like(output, `${output.label}.d`);
+      if (g) space.copy(g, mine);
+      else space.clear(mine);
+      g = mine;
+    }
+    for (const append of appends) append(g);
+    return g;
+  };
 
   for (let n = nodes.length - 1; n >= 0; n--) {
     const { op, inputs, output, backward: rule } = nodes[n];
-    const dy = gradientOf.get(output);
+    const dy = take(output);
     if (!dy) continue;
-    gradientOf.delete(output);
     const made: (Tensor | undefined)[] = inputs.map(() => undefined);
+    const leafAdditions: { input: Tensor; append: (gradient: Tensor) => void }[] = [];
     rule(dy, {
       out(i) {
         const input = inputs[i];
         if (!input.requiresGrad) return undefined;
         const direct = input.grad && !reached.has(input) && !inputs.slice(0, i).includes(input);
         made[i] = direct ? input.grad : space.like(input, `${op}.d${i}`);
+        owned.add(made[i] as Tensor);
         return made[i];
       },
       pass(i, g) {
         if (inputs[i].requiresGrad) made[i] = g;
+        owned.delete(g);
+      },
+      add(i, append) {
+        const input = inputs[i];
+        if (!input.requiresGrad) return;
+        if (input.grad) leafAdditions.push({ input, append });
+        else additions.set(input, [...(additions.get(input) ?? []), append]);
       },
     });
     made.forEach((g, i) => {
@@ -67,8 +102,16 @@ export function backward(nodes: readonly Node[], root: Tensor, seed: Tensor, spa
         return;
       }
       const before = gradientOf.get(input);
-      gradientOf.set(input, before ? space.sum(before, g) : g);
+      const sum = before ? space.sum(before, g) : g;
+      if (before) owned.add(sum);
+      gradientOf.set(input, sum);
     });
+    for (const { input, append } of leafAdditions) {
+      const grad = input.grad as Tensor;
+      if (!reached.has(input)) space.clear(grad);
+      reached.add(input);
+      append(grad);
+    }
   }
   return reached;
 }
