@@ -20,6 +20,8 @@ export interface SynthOptions {
   /** Replace a data set that `synth` made in the same folder. */
   readonly force?: boolean;
   readonly json?: boolean;
+  /** Print nothing, unless `json`. */
+  readonly quiet?: boolean;
 }
 
 const MARK = 'Anatomical phantoms made by action3d synth';
@@ -62,6 +64,7 @@ export async function synth(directory: string, options: SynthOptions = {}): Prom
   };
   await writeFileAtomic(join(directory, 'dataset.json'), `${JSON.stringify(description, null, 2)}\n`);
   const summary = { directory, cases, labelled, unlabelled: cases - labelled, test, size, classes, seed };
+  if (options.quiet && !options.json) return;
   process.stdout.write(
     options.json
       ? `${JSON.stringify(summary)}\n`
