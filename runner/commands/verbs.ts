@@ -41,7 +41,10 @@ export const VERBS: readonly Verb[] = [
       'Lists the adapters with features and limits, the one that would be used and why, explains every refusal and how to fix it, and runs a self-test on the adapter.',
     flags: [],
     examples: ['doctor', 'doctor --gpu swiftshader', 'doctor --json > doctor.json'],
-    run: async (_, options) => (await import('./doctor.ts')).doctor(options),
+    run: async (_, options) => {
+      const [{ doctor }, { selfTest }] = await Promise.all([import('./doctor.ts'), import('./self_test.ts')]);
+      return doctor(options, selfTest);
+    },
   },
   {
     usage: 'synth <dir>',

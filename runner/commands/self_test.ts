@@ -1,0 +1,153 @@
+/** `doctor`'s self-test: kernels of a training step, forward and backward, against the float64 loops of test/reference. */
+import { Device, type DeviceTraits } from '../../engine/device.ts';
+import { leakyRelu } from '../../engine/ops/activation.ts';
+import { conv3d, convTranspose3d } from '../../engine/ops/conv3d.ts';
+import { maxPool3d } from '../../engine/ops/max_pool3d.ts';
+import { instanceNorm } from '../../engine/ops/norm.ts';
+import { softmax } from '../../engine/ops/softmax.ts';
+import { compute } from '../../engine/program.ts';
+import type { Recording } from '../../engine/recording.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import * as transposed from '../../test/reference/conv_transpose3d.ts';
+import * as conv from '../../test/reference/conv3d.ts';
+import { type Dense, random } from '../../test/reference/dense.ts';
+import { leakyReluGrad, leakyRelu as leakyReluReference } from '../../test/reference/leaky_relu.ts';
+import { maxPool3dGrad, maxPool3d as maxPoolReference } from '../../test/reference/max_pool3d.ts';
+import { instanceNormGrad, instanceNorm as instanceNormReference } from '../../test/reference/norm.ts';
+import { softmaxGrad, softmax as softmaxReference } from '../../test/reference/softmax.ts';
+import type { SelfTestLine } from './doctor.ts';
+
+interface Check {
+  readonly name: string;
+  readonly inputs: readonly Dense[];
+  readonly op: (rec: Recording, inputs: readonly Tensor[]) => Tensor;
+  readonly expected: Dense;
+  /** Of every input, in their order, for an output gradient. */
+  readonly gradients: (dy: Dense) => readonly Dense[];
+  /** Length of the longest sum behind one value. */
+  readonly terms: number;
+}
+
+/** Odd sizes, so that no tile is full. */
+function checks(): Check[] {
+  const x = random([2, 5, 7, 9, 6], 1);
+  const w = random([3, 3, 3, 6, 5], 2);
+  const up = random([2, 2, 2, 6, 5], 3);
+  const [gamma, beta] = [random([6], 4), random([6], 5)];
+  const same = { stride: [1, 1, 1], padding: [1, 1, 1] } as const;
+  const double = { stride: [2, 2, 2], padding: [0, 0, 0] } as const;
+  const voxels = 2 * 5 * 7 * 9;
+  return [
+    {
+      name: 'conv3d 3x3x3',
+      inputs: [x, w],
+      op: (rec, [a, b]) => conv3d(rec, a, b, null, same),
+      expected: conv.conv3d(x, w, null, same),
+      gradients: (dy) => [conv.conv3dGradInput(dy, w, x.shape, same), conv.conv3dGradWeight(x, dy, w.shape, same)],
+      terms: voxels,
+    },
+    {
+      name: 'conv_transpose3d 2x2x2',
+      inputs: [x, up],
+      op: (rec, [a, b]) => convTranspose3d(rec, a, b, null, double),
+      expected: transposed.convTranspose3d(x, up, null, double),
+      gradients: (dy) => [
+        transposed.convTranspose3dGradInput(dy, up, x.shape, double),
+        transposed.convTranspose3dGradWeight(x, dy, up.shape, double),
+      ],
+      terms: voxels,
+    },
+    {
+      name: 'instance_norm',
+      inputs: [x, gamma, beta],
+      op: (rec, [a, b, c]) => instanceNorm(rec, a, b, c),
+      expected: instanceNormReference(x, gamma, beta).y,
+      gradients: (dy) => {
+        const { dx, dgamma, dbeta } = instanceNormGrad(x, gamma, dy);
+        return [dx, dgamma, dbeta];
+      },
+      terms: voxels,
+    },
+    {
+      name: 'leaky_relu',
+      inputs: [x],
+      op: (rec, [a]) => leakyRelu(rec, a),
+      expected: leakyReluReference(x),
+      gradients: (dy) => [leakyReluGrad(x, dy)],
+      terms: 1,
+    },
+    {
+      name: 'max_pool3d',
+      inputs: [x],
+      op: (rec, [a]) => maxPool3d(rec, a, 2),
+      expected: maxPoolReference(x, [2, 2, 2]),
+      gradients: (dy) => [maxPool3dGrad(x, dy, [2, 2, 2])],
+      terms: 1,
+    },
+    {
+      name: 'softmax',
+      inputs: [x],
+      op: (rec, [a]) => softmax(rec, a),
+      expected: softmaxReference(x),
+      gradients: (dy) => [softmaxGrad(softmaxReference(x), dy)],
+      terms: 16,
+    },
+  ];
+}
+
+/** Which kernels ops choose: those for hardware, for software adapters, and for llvmpipe. */
+const FAMILIES: readonly DeviceTraits[] = [
+  { software: false },
+  { software: true },
+  { software: true, kind: 'llvmpipe' },
+];
+
+/** One line a kernel: the largest error of output and gradients over all families of kernels, and whether float32 explains it. */
+export async function selfTest(gpu: GPUDevice): Promise<SelfTestLine[]> {
+  const lines: SelfTestLine[] = [];
+  for (const check of checks()) {
+    const line: SelfTestLine = { name: `${check.name} and its gradients`, maxError: 0, ok: true };
+    for (const traits of FAMILIES) {
+      const device = new Device(gpu, traits);
+      try {
+        const { error, ok } = await worst(device, check);
+        line.maxError = Math.max(line.maxError, error);
+        line.ok &&= ok;
+      } finally {
+        device.destroy();
+      }
+    }
+    lines.push(line);
+  }
+  return lines;
+}
+
+async function worst(device: Device, { inputs, op, expected, gradients, terms }: Check) {
+  const dy = random(expected.shape, 99);
+  const upload = ({ shape, data }: Dense, label: string) => device.tensor(shape, label, { data });
+  const seed = upload(dy, 'dy');
+  const leaves = inputs.map((value, i) => ({
+    ...upload(value, `input ${i}`),
+    requiresGrad: true,
+    grad: device.tensor(value.shape, `gradient ${i}`),
+  }));
+  const results = await compute(device, (rec) => {
+    const y = op(rec, leaves);
+    rec.backward(y, { seed, leaves });
+    return Object.fromEntries([y, ...leaves.map(({ grad }) => grad)].map((t, i) => [i, t])) as Record<string, Tensor>;
+  });
+  const pairs = [expected, ...gradients(dy)].map((value, i) => compare(results[i], value, terms));
+  return { error: Math.max(...pairs.map(({ error }) => error)), ok: pairs.every(({ ok }) => ok) };
+}
+
+/** Largest absolute error; fine below 1e-6 + terms * 2^-24 * the largest value. NaN is infinitely wrong. */
+function compare(actual: ArrayLike<number>, { data }: Dense, terms: number): { error: number; ok: boolean } {
+  let error = actual.length === data.length ? 0 : Infinity;
+  let scale = 0;
+  for (let i = 0; i < data.length; i++) {
+    const difference = Math.abs(actual[i] - data[i]);
+    error = Math.max(error, Number.isNaN(difference) ? Infinity : difference);
+    scale = Math.max(scale, Math.abs(data[i]));
+  }
+  return { error, ok: error <= 1e-6 + terms * 2 ** -24 * scale };
+}
