@@ -58,12 +58,6 @@ struct Params { count: u32, pitch: u32, ${resizeFields} }
 @group(0) @binding(1) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> dx: array<vec4f>;
 ${volumeIndex}
-struct Readers { first: i32, end: i32 }
-fn readers(i: u32, out: u32, step: i32, bias: i32, den: i32) -> Readers {
-  let below = (i32(i) - 1) * den - bias;
-  let above = (i32(i) + 1) * den - bias;
-  return Readers(select(0, below / step + 1, below >= 0), min((max(above, 0) + step - 1) / step, i32(out)));
-}
 ${interpolation}
 ${flatIndex}
 ${flatMain}
