@@ -95,7 +95,7 @@ export function localHead(options: LocalOptions, patch: Triple, classes: number)
 }
 
 /** Linear, leaky ReLU, linear over the last axis; `<name>.0` and `<name>.2` as in PyTorch's Sequential, and drawn like its layers. */
-function mlp(name: string, inputs: number, hidden: number, outputs: number) {
+export function mlp(name: string, inputs: number, hidden: number, outputs: number) {
   const layer = (index: number, from: number, to: number): ParameterSpec[] => {
     const init = uniform(1 / Math.sqrt(from));
     return [
