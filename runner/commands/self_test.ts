@@ -2,6 +2,8 @@
 import { Device, type DeviceTraits } from '../../engine/device.ts';
 import { leakyRelu } from '../../engine/ops/activation.ts';
 import { conv3d, convTranspose3d } from '../../engine/ops/conv3d.ts';
+import { crossEntropy } from '../../engine/ops/cross_entropy.ts';
+import { matmul } from '../../engine/ops/matmul.ts';
 import { maxPool3d } from '../../engine/ops/max_pool3d.ts';
 import { instanceNorm } from '../../engine/ops/norm.ts';
 import { softmax } from '../../engine/ops/softmax.ts';
@@ -10,12 +12,15 @@ import type { Recording } from '../../engine/recording.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import * as transposed from '../../test/reference/conv_transpose3d.ts';
 import * as conv from '../../test/reference/conv3d.ts';
-import { type Dense, random } from '../../test/reference/dense.ts';
+import { crossEntropyGrad, crossEntropy as crossEntropyReference } from '../../test/reference/cross_entropy.ts';
+import { type Dense, dense, random } from '../../test/reference/dense.ts';
 import { leakyReluGrad, leakyRelu as leakyReluReference } from '../../test/reference/leaky_relu.ts';
+import { matmulGrad, matmul as matmulReference } from '../../test/reference/matmul.ts';
 import { maxPool3dGrad, maxPool3d as maxPoolReference } from '../../test/reference/max_pool3d.ts';
 import { instanceNormGrad, instanceNorm as instanceNormReference } from '../../test/reference/norm.ts';
 import { softmaxGrad, softmax as softmaxReference } from '../../test/reference/softmax.ts';
 import type { SelfTestLine } from './doctor.ts';
+import { trainingCheck } from './self_test_training.ts';
 
 interface Check {
   readonly name: string;
@@ -37,6 +42,8 @@ function checks(): Check[] {
   const same = { stride: [1, 1, 1], padding: [1, 1, 1] } as const;
   const double = { stride: [2, 2, 2], padding: [0, 0, 0] } as const;
   const voxels = 2 * 5 * 7 * 9;
+  const [a, b] = [random([37, 53], 6), random([53, 11], 7)];
+  const labels = random([voxels], 8).data.map((v) => Math.floor(3 * (v + 1)));
   return [
     {
       name: 'conv3d 3x3x3',
@@ -92,6 +99,34 @@ function checks(): Check[] {
       gradients: (dy) => [softmaxGrad(softmaxReference(x), dy)],
       terms: 16,
     },
+    {
+      name: 'matmul',
+      inputs: [a, b],
+      op: (rec, [c, d]) => matmul(rec, c, d),
+      expected: matmulReference(a, b),
+      gradients: (dy) => {
+        const { da, db } = matmulGrad(a, b, dy);
+        return [da, db];
+      },
+      terms: 53,
+    },
+    {
+      name: 'cross_entropy',
+      inputs: [x],
+      op: (rec, [c]) =>
+        crossEntropy(rec, c, rec.device.tensor([voxels], 'labels', { dtype: 'u32', dense: true, data: labels })),
+      expected: dense([1], [crossEntropyReference(x, labels)]),
+      gradients: (dy) => {
+        const gradient = crossEntropyGrad(x, labels);
+        return [
+          dense(
+            gradient.shape,
+            gradient.data.map((v) => v * dy.data[0]),
+          ),
+        ];
+      },
+      terms: 64,
+    },
   ];
 }
 
@@ -102,7 +137,10 @@ const FAMILIES: readonly DeviceTraits[] = [
   { software: true, kind: 'llvmpipe' },
 ];
 
-/** One line a kernel: the largest error of output and gradients over all families of kernels, and whether float32 explains it. */
+/**
+ * One line a kernel: the largest error of output and gradients over all families of kernels, and whether float32 explains it;
+ * then one for a training step.
+ */
 export async function selfTest(gpu: GPUDevice): Promise<SelfTestLine[]> {
   const lines: SelfTestLine[] = [];
   for (const check of checks()) {
@@ -119,7 +157,7 @@ export async function selfTest(gpu: GPUDevice): Promise<SelfTestLine[]> {
     }
     lines.push(line);
   }
-  return lines;
+  return [...lines, await trainingCheck(gpu)];
 }
 
 async function worst(device: Device, { inputs, op, expected, gradients, terms }: Check) {

@@ -1,0 +1,35 @@
+/** doctor's self-test: passes on a sound adapter, and finds one that computes wrongly. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { selfTest } from '../runner/commands/self_test.ts';
+import { exit, openGpu } from '../runner/host/node.ts';
+
+const gpu = await openGpu({ gpu: process.env.ACTION3D_GPU });
+
+test('every check passes on this adapter', async () => {
+  const lines = await selfTest(gpu.device);
+  assert.equal(
+    lines.filter(({ ok }) => !ok),
+    [],
+  );
+  assert.ok(lines.length >= 8 && lines.every(({ maxError }) => maxError < 1e-4));
+});
+
+test('a driver that computes exp wrongly is found, where exp is used', async () => {
+  const compile = gpu.device.createShaderModule.bind(gpu.device);
+  gpu.device.createShaderModule = (descriptor) =>
+    compile({ ...descriptor, code: descriptor.code.replace(/\bexp\(/g, 'cos(') });
+  const wrong = (await selfTest(gpu.device)).filter(({ ok }) => !ok).map(({ name }) => name);
+  gpu.device.createShaderModule = compile;
+  assert.ok(wrong.includes('softmax and its gradients'), wrong.join());
+  assert.ok(wrong.includes('cross_entropy and its gradients'), wrong.join());
+  assert.not.ok(
+    wrong.some((name) => /conv|pool|relu|matmul/.test(name)),
+    wrong.join(),
+  );
+});
+
+test.after(() => {
+  setTimeout(() => exit(Number(process.exitCode ?? 0)), 10);
+});
+test.run();
