@@ -3,6 +3,7 @@
 import { Command, Option } from 'commander';
 import { errorPrefix, reportFailure } from './commands/failure.ts';
 import { type Flag, GLOBAL_FLAGS, VERBS, type Verb } from './commands/verbs.ts';
+import { writeFailure } from './host/files.ts';
 import { exit } from './host/node.ts';
 import { ownVersion } from './host/packages.ts';
 
@@ -65,12 +66,16 @@ function createProgram(): Command {
   return program;
 }
 
-// A reader that has seen enough (`| head`) is no failure.
-process.stdout.on('error', (error: NodeJS.ErrnoException) => {
+/** A reader that has seen enough (`| head`) is no failure; a full disk behind `> file` is. */
+function outputFailed(error: NodeJS.ErrnoException): void {
   if (error.code === 'EPIPE') process.exit(0);
-  throw error;
-});
-process.on('uncaughtException', (failure) => exit(reportFailure(failure, failureOptions)));
+  process.exit(reportFailure(writeFailure('standard output', error), { ...failureOptions, json: false }));
+}
+
+process.stdout.once('error', outputFailed);
+// Where nothing can be told, the exit code tells.
+process.stderr.on('error', () => undefined);
+process.once('uncaughtException', (failure) => exit(reportFailure(failure, failureOptions)));
 
 try {
   await createProgram().parseAsync();

@@ -1,5 +1,6 @@
 /** The program as people start it: whole outputs and exit codes, in a process of its own and a folder of its own. */
 import { spawn } from 'node:child_process';
+import { closeSync, existsSync, openSync } from 'node:fs';
 import { join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { test } from 'uvu';
@@ -272,6 +273,25 @@ test('a check that fails leaves the value it is about as the only one on stdout'
     assert.is(JSON.parse(ran.out).foreground_mean.Dice, 0);
     assert.is(ran.err, 'error: the foreground mean Dice 0.0000 is below the 0.5 asked for by --min-dice\n');
   }));
+
+test('a full disk behind stdout is told once, and ends the program', async () => {
+  if (!existsSync('/dev/full')) return console.log('There is no /dev/full here: nothing was tested.');
+  const full = openSync('/dev/full', 'w');
+  const child = spawn(process.execPath, ['--import', import.meta.resolve('tsx'), PROGRAM, '--help'], {
+    stdio: ['ignore', full, 'pipe'],
+  });
+  let err = '';
+  child.stderr!.setEncoding('utf8').on('data', (text) => {
+    err += text;
+  });
+  const code = await new Promise((resolve) => child.on('close', resolve));
+  closeSync(full);
+  assert.is(code, 5);
+  assert.is(
+    err,
+    'error: standard output cannot be written because the disk is full; free some space or give another place\n',
+  );
+});
 
 test('doctor explains an adapter that is not there, and exits with 3', async () => {
   const { code, out } = await start(['doctor', '--gpu', 'abacus', '--json']);

@@ -33,6 +33,27 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
   ['--debug', 'print the stack of a failure'],
 ];
 
+/** What `plan` and `train` are told, with the same meaning: `plan` forecasts the run that `train` would do. */
+const CHOICES: readonly Flag[] = [
+  [
+    '--labelled <k|file>',
+    'the first k labelled cases, or those a file lists, one id a line (default: all)',
+    countOrFile,
+  ],
+  [
+    '--validation <k|file>',
+    'labelled cases set aside to choose the best weights (default: a fifth from 5 on)',
+    countOrFile,
+  ],
+  ['--patch <z,y,x>', 'voxels of a patch (default: from the data and the adapter)', voxels],
+  ['--batch <n>', 'patches a step', whole(1)],
+  ['--channels <n>', 'feature channels of the first level (default: by the adapter)', whole(1)],
+  ['--levels <n>', 'resolution levels of the network (default: from the data)', whole(1)],
+  ['--vram <size>', 'GPU memory to stay within, for example 6G', bytes],
+  ['--config <file>', 'JSON with options, as in the config.json of a run'],
+  ['--set <key=value>', 'change one option, for example optimiser.rate=0.1; may be repeated', repeated],
+];
+
 export const VERBS: readonly Verb[] = [
   {
     usage: 'doctor',
@@ -80,12 +101,7 @@ export const VERBS: readonly Verb[] = [
     summary: 'choose patch, network and spacing, predict memory and time',
     details:
       'Looks at sizes, spacings, orientations, intensities and class frequencies, chooses patch, network and spacing for the adapter, and predicts GPU bytes and the time of a step. Nothing is trained.',
-    flags: [
-      ['--patch <z,y,x>', 'voxels of a patch', voxels],
-      ['--channels <n>', 'feature channels of the first level', whole(1)],
-      ['--levels <n>', 'resolution levels of the network', whole(1)],
-      ['--vram <size>', 'GPU memory to stay within, for example 6G', bytes],
-    ],
+    flags: CHOICES,
     examples: ['plan Task04_Hippocampus', 'plan Task04_Hippocampus --patch 32,48,32 --vram 2G --json'],
     run: async ([dataset], options) => (await import('./plan.ts')).plan(dataset, options),
   },
@@ -97,20 +113,9 @@ export const VERBS: readonly Verb[] = [
     required: [['-o, --output <run>', 'folder of the run']],
     flags: [
       ['--method <name>', 'supervised (default: supervised)', oneOf('supervised')],
-      [
-        '--labelled <k|file>',
-        'the first k labelled cases, or those a file lists, one id a line (default: all)',
-        countOrFile,
-      ],
-      ['--validation <k|file>', 'labelled cases set aside to choose the best weights', countOrFile],
       ['--steps <n>', 'training steps', whole(1)],
-      ['--batch <n>', 'patches a step', whole(1)],
-      ['--patch <z,y,x>', 'voxels of a patch (default: as plan chooses)', voxels],
-      ['--channels <n>', 'feature channels of the first level (default: as plan chooses)', whole(1)],
-      ['--levels <n>', 'resolution levels of the network (default: as plan chooses)', whole(1)],
       ['--seed <n>', 'what weights, patches and augmentation are drawn from (default: 0)', whole()],
-      ['--config <file>', 'JSON with options, as in the config.json of a run'],
-      ['--set <key=value>', 'change one option, for example optimiser.rate=0.1; may be repeated', repeated],
+      ...CHOICES,
       ['--max-hours <h>', 'stop and save after so many hours, exit code 75', number(0)],
       ['--force', 'replace the run in the folder'],
     ],
