@@ -43,13 +43,21 @@ export class Parameters {
     this.views = new Map(specs.map((spec, i) => [spec.name, this.view(spec, this.layout.offsets[i])]));
   }
 
-  /** Allocates and initialises; the draws depend on seed and names only. `trainable: false` makes a teacher: no gradients. */
+  /**
+   * Allocates and initialises; the draws depend on seed and names only. `trainable: false` makes a teacher: no gradients;
+   * `initialise: false` leaves zeros, for values that are loaded or copied next.
+   */
   static create(
     device: Device,
     specs: readonly ParameterSpec[],
-    { trainable = true, seed = 0 }: { trainable?: boolean; seed?: number } = {},
+    {
+      trainable = true,
+      initialise = true,
+      seed = 0,
+    }: { trainable?: boolean; initialise?: boolean; seed?: number } = {},
   ): Parameters {
     const parameters = new Parameters(device, specs, trainable);
+    if (!initialise) return parameters;
     for (const { name, shape, init } of specs) {
       device.write(parameters.get(name), init(shape, parameterStream(seed, name)));
     }
