@@ -4,12 +4,14 @@ import type { TrainConfig } from '../train/config.ts';
 import { type ProgressView, plainLine, progressLine } from '../train/log.ts';
 import type { LoopTimes } from '../train/loop.ts';
 import { RUN_FILES, type RunStore } from '../train/run_store.ts';
-import type { TrainingEvents, TrainingResult } from '../train/run_training.ts';
+import type { TrainingEvents } from '../train/run_training.ts';
 
 /** Seconds between two lines where nobody watches. */
 const PLAIN_SECONDS = 30;
 /** Milliseconds between two repaints where somebody does. */
 const PAINT_MS = 200;
+/** Arrivals of steps that the rate is taken over. */
+const LATELY = 21;
 /** Lines of log.jsonl written at once. */
 const LOG_LINES = 50;
 
@@ -26,7 +28,8 @@ export class TrainingReport {
   private paintedAt = 0;
   private printedAt = performance.now();
   private printedShare = 0;
-  private began = 0;
+  /** When the latest steps arrived. */
+  private readonly arrivals: number[] = [];
   private first = 0;
   private dice: number | null = null;
 
@@ -46,12 +49,12 @@ export class TrainingReport {
   events(): Omit<TrainingEvents, 'shouldStop'> {
     return {
       onReady: ({ trainer, from, validation }) => {
-        this.began = performance.now();
         this.first = from;
-        const { parameters, inputs, step } = trainer.memory;
+        this.log({ kind: 'start', step: from, time: new Date().toISOString() });
+        const { parameters, inputs, step, total } = trainer.memory;
         this.say(
           `${from > 0 ? `continuing after step ${from}: ` : ''}${count(this.config.steps)} steps of ${this.config.batch} patches ` +
-            `${this.config.patch.join('x')}, ${count(trainer.commands)} commands a step, GPU ${bytes(parameters + inputs + step)} ` +
+            `${this.config.patch.join('x')}, ${count(trainer.commands)} commands a step, GPU ${bytes(total)} ` +
             `(parameters ${bytes(parameters)}, inputs ${bytes(inputs)}, step ${bytes(step)})` +
             `${validation === 0 ? '; no validation cases: the last weights will be the model' : ''}`,
         );
@@ -65,24 +68,28 @@ export class TrainingReport {
     };
   }
 
-  async finish(result: TrainingResult): Promise<void> {
+  /** Writes what is left. Errors: FitError and the like where a log could not be written. */
+  async close(): Promise<void> {
     if (this.tty && this.visible && this.view) process.stderr.write(`\r${progressLine(this.view)}\u001b[K\n`);
-    await this.flush(result.step);
+    await this.flush();
   }
 
   private step(step: number, losses: Readonly<Record<string, number>>, times: Readonly<LoopTimes>): void {
-    this.log({ kind: 'step', step: step + 1, ...losses });
     const now = performance.now();
+    if (this.arrivals.push(now) > LATELY) this.arrivals.shift();
+    // Between two arrivals, so that compiling before the first does not count.
+    const intervals = this.arrivals.length - 1;
     this.view = {
       step: step + 1,
       steps: this.config.steps,
-      stepMs: (now - this.began) / Math.max(1, step + 1 - this.first),
+      stepMs: intervals > 0 ? (now - this.arrivals[0]) / intervals : null,
       hostMs: times.host / Math.max(1, times.steps),
       losses,
       dice: this.dice,
       gpuBytes: this.device.bytesHeld,
       stage: this.config.method,
     };
+    this.log({ kind: 'step', step: step + 1, ...losses });
     if (!this.visible) return;
     if (this.tty) {
       if (now - this.paintedAt < PAINT_MS) return;
@@ -103,11 +110,12 @@ export class TrainingReport {
 
   private log(record: Record<string, unknown>): void {
     this.lines.push(JSON.stringify(record));
-    if (this.lines.length >= LOG_LINES || record.kind !== 'step') this.flush(this.view?.step ?? this.first);
+    if (this.lines.length >= LOG_LINES || record.kind !== 'step') this.flush();
   }
 
-  /** Lines go out in order, while the training goes on; a failure is thrown by finish(). */
-  private flush(step: number): Promise<void> {
+  /** Lines go out in order, while the training goes on; a failure is thrown by close(). */
+  private flush(): Promise<void> {
+    const step = this.view?.step ?? this.first;
     const text = this.lines.map((line) => `${line}\n`).join('');
     this.lines = [];
     const status = { step, steps: this.config.steps, dice: this.dice, updated: new Date().toISOString() };

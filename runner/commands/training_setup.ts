@@ -1,14 +1,16 @@
 import { readFile } from 'node:fs/promises';
 import { Device } from '../../engine/device.ts';
+import { dryGpu } from '../../engine/dry_gpu.ts';
 import { UsageError } from '../../engine/errors.ts';
 import type { Triple } from '../../engine/shape.ts';
 import { type Dataset, type FileSource, parseDataset } from '../data/dataset.ts';
 import { makeSplit, parseCaseList, type Split } from '../data/splits.ts';
 import { directorySource, readFailure } from '../host/files.ts';
 import { type OpenedGpu, openGpu } from '../host/node.ts';
-import { applySettings, mergeConfig, type TrainConfig, trainConfig } from '../train/config.ts';
+import { applySettings, mergeConfig, type TrainConfig, type TrainConfigInput, trainConfig } from '../train/config.ts';
 import { type Fingerprint, fingerprint } from '../train/fingerprint.ts';
-import { type Plan, planRun } from '../train/plan.ts';
+import { type FittedPlan, fitPlan } from '../train/fit.ts';
+import { forecastTraining } from '../train/forecast.ts';
 
 /** The options that `plan` and `train` share. Triples are [z, y, x]. */
 export interface SetupOptions {
@@ -24,6 +26,8 @@ export interface SetupOptions {
   method?: string;
   config?: string;
   set?: readonly string[];
+  /** GPU bytes to stay within. */
+  vram?: number;
   quiet?: boolean;
   json?: boolean;
 }
@@ -33,6 +37,8 @@ export interface Setup {
   readonly device: Device;
   readonly dataset: Dataset;
   readonly source: FileSource;
+  /** Gives the adapter back. */
+  close(): void;
 }
 
 /** Opens the data set, then the adapter (its notes go to stderr). */
@@ -41,38 +47,70 @@ export async function openSetup(directory: string, options: SetupOptions): Promi
   const dataset = await parseDataset(source);
   const opened = await openGpu({ gpu: options.gpu, unsafe: true });
   if (!options.quiet) for (const note of opened.notes) process.stderr.write(`${note}\n`);
-  return { opened, device: new Device(opened.device, opened), dataset, source };
+  const device = new Device(opened.device, opened);
+  const close = () => {
+    device.destroy();
+    opened.close();
+  };
+  return { opened, device, dataset, source, close };
+}
+
+/** What a run is: its cases and its configuration. */
+export interface Choice {
+  readonly split: Split;
+  readonly config: TrainConfig;
+  readonly plan: FittedPlan;
+  readonly fingerprint: Fingerprint;
+}
+
+/**
+ * The configuration is the plan's, then the file of --config, then flags, then --set, each over the one before, with the plan
+ * made to suit the others.
+ *
+ * @throws UsageError for what cannot be an option or a split, FitError where nothing fits the adapter or --vram
+ */
+export async function chooseRun(setup: Setup, options: SetupOptions): Promise<Choice> {
+  const { dataset, device, opened, source } = setup;
+  const wanted = await wantedConfig(options);
+  const { patch, batch, network, preprocessing, validation, seed } = wanted;
+  const split = await chooseSplit(dataset, options, trainConfig({ validation, seed }));
+  const found = await fingerprint(dataset, split.labelled, split.unlabelled, source);
+  const dry = new Device(dryGpu(device.limits), opened);
+  const grids = found.grids.slice(0, split.labelled.length);
+  const plan = await fitPlan(
+    found,
+    {
+      ...{ patch, batch, channels: options.channels, spacing: preprocessing?.spacing, software: opened.software },
+      levels: network?.channels?.length ?? options.levels,
+    },
+    (config) => forecastTraining(dry, trainConfig(mergeConfig(config, wanted)), dataset, grids),
+    options.vram,
+  );
+  return { split, config: trainConfig(mergeConfig(plan.config, wanted)), plan, fingerprint: found };
+}
+
+/** What file, flags and --set say, known to be valid. */
+async function wantedConfig(options: SetupOptions): Promise<TrainConfigInput> {
+  const { config, method, seed, steps, batch, patch } = options;
+  const validation = typeof options.validation === 'number' ? options.validation : undefined;
+  const file = config ? await readJson(config) : {};
+  trainConfig(file, config);
+  const flags = Object.fromEntries(
+    Object.entries({ method, seed, steps, batch, patch, validation }).filter(([, value]) => value !== undefined),
+  );
+  const wanted = applySettings(mergeConfig(file, flags), options.set ?? []);
+  trainConfig(wanted);
+  return wanted as TrainConfigInput;
 }
 
 /** Which cases train, which validate. `--labelled` and `--validation` are a count or the path of a list. */
-export async function chooseSplit(
-  dataset: Dataset,
-  options: SetupOptions,
-  validation: TrainConfig['validation'] = 'auto',
-): Promise<Split> {
+async function chooseSplit(dataset: Dataset, options: SetupOptions, config: TrainConfig): Promise<Split> {
   const labelled = await caseChoice(options.labelled);
+  const listed = await caseChoice(options.validation);
   const chosen = typeof labelled === 'number' ? labelled : (labelled?.length ?? dataset.labelled.length);
-  const asked = (await caseChoice(options.validation)) ?? (validation === 'auto' ? undefined : validation);
   const fifth = chosen >= 5 && dataset.validation.length === 0 ? Math.floor(chosen / 5) : undefined;
-  return makeSplit(dataset, { labelled, validation: asked ?? fifth, seed: options.seed });
-}
-
-/** Plan, then the file of --config, then flags, then --set; each over the one before. */
-export async function chooseConfig(
-  setup: Setup,
-  split: Split,
-  options: SetupOptions,
-): Promise<{ config: TrainConfig; plan: Plan; fingerprint: Fingerprint }> {
-  const found = await fingerprint(setup.dataset, split.labelled, split.unlabelled, setup.source);
-  const { patch, channels, levels } = options;
-  const plan = planRun(found, { patch, channels, levels, software: setup.opened.software });
-  const { method, seed, steps, batch } = options;
-  const flags = Object.fromEntries(
-    Object.entries({ method, seed, steps, batch, patch }).filter(([, value]) => value !== undefined),
-  );
-  const file = options.config ? await readJson(options.config) : {};
-  const merged = applySettings(mergeConfig(mergeConfig(plan.config, file), flags), options.set ?? []);
-  return { config: trainConfig(merged), plan, fingerprint: found };
+  const validation = Array.isArray(listed) ? listed : config.validation === 'auto' ? fifth : config.validation;
+  return makeSplit(dataset, { labelled, validation, seed: config.seed });
 }
 
 async function caseChoice(choice: number | string | undefined): Promise<number | string[] | undefined> {

@@ -7,14 +7,14 @@ export const STOPPED = 75;
 const INTERRUPTED = 130;
 
 export interface StopRequest {
-  /** Aborted by the first SIGINT or SIGTERM. */
+  /** Aborted by the first signal. */
   readonly signal: AbortSignal;
   /** Puts the signals back to what they do without us. */
   dispose(): void;
 }
 
-/** Listens for SIGINT and SIGTERM until `dispose`; `onRequest` is told once. A second signal ends the process. */
-export function stopOnSignal(onRequest: () => void): StopRequest {
+/** Listens for SIGINT, SIGTERM and `more` until `dispose`; `onRequest` is told once. A second signal ends the process. */
+export function stopOnSignal(onRequest: () => void, more: readonly NodeJS.Signals[] = []): StopRequest {
   const controller = new AbortController();
   const listener = () => {
     if (controller.signal.aborted) {
@@ -24,7 +24,7 @@ export function stopOnSignal(onRequest: () => void): StopRequest {
     controller.abort();
     onRequest();
   };
-  const signals = ['SIGINT', 'SIGTERM'] as const;
+  const signals = ['SIGINT', 'SIGTERM', ...more] as const;
   for (const name of signals) process.on(name, listener);
   return {
     signal: controller.signal,

@@ -15,6 +15,7 @@ export interface Checkpoint {
 }
 
 const FORMAT = 'action3d-checkpoint-1';
+const KEYS = ['format', 'step', 'hash', 'best'];
 
 /** One safetensors file: tensors `group/name`, the rest as metadata. */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
@@ -37,6 +38,12 @@ export function decodeCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
   if (metadata.format !== FORMAT) {
     throw new DataError(
       `${name} is not a checkpoint (format '${metadata.format ?? 'none'}', expected '${FORMAT}'); give the run it belongs to`,
+    );
+  }
+  const unknown = Object.keys(metadata).find((key) => !KEYS.includes(key)); // a damaged name of the checksum, for one
+  if (unknown !== undefined || !KEYS.every((key) => key in metadata)) {
+    throw new DataError(
+      `${name} is damaged: its metadata are ${Object.keys(metadata).join(', ')} where a checkpoint has ${KEYS.join(', ')}; use a copy of it, or start the run again with --force`,
     );
   }
   const groups = new Map<string, ParameterValues>();

@@ -107,7 +107,8 @@ export function trainConfig(input: unknown, where = 'the configuration'): TrainC
   if (result.success) return result.output;
   const problems = result.issues.map((issue) => {
     const path = v.getDotPath(issue) ?? '(top level)';
-    if (issue.type === 'strict_object') return `'${path}' is not an option`;
+    if (issue.expected === 'never') return `'${path}' is not an option`;
+    if (issue.type === 'min_length') return `'${path}' has ${issue.received} entries, expected ${issue.expected}`;
     return `'${path}' is ${issue.received}, expected ${issue.expected ?? issue.message}`;
   });
   throw new UsageError(`${where} cannot be used: ${problems.join('; ')}; 'action3d train --help' lists the options`);

@@ -1,13 +1,25 @@
 import type { Triple } from '../../engine/shape.ts';
 import type { Case, Dataset, FileSource } from '../data/dataset.ts';
 import { loadCase } from '../data/load_case.ts';
-import { canonicalAxes, orientationCode } from '../data/orientation.ts';
+import { readNiftiHeader } from '../data/nifti.ts';
+import { orientationCode } from '../data/orientation.ts';
+import type { Grid } from '../data/resample.ts';
+import type { Volume } from '../data/volume.ts';
+
+/** A case's voxels as its file has them. */
+export interface CaseGrid extends Grid {
+  readonly id: string;
+  /** Of the file's axes, as three letters. */
+  readonly orientation: string;
+}
 
 /** What the plan knows of a data set. Triples are [z, y, x]. */
 export interface Fingerprint {
-  /** Cases looked at, of how many there are. */
+  /** Cases whose voxels were looked at, of how many there are. */
   readonly cases: number;
   readonly ofCases: number;
+  /** Every labelled case first, then the unlabelled ones that were looked at. */
+  readonly grids: readonly CaseGrid[];
   readonly medianShape: Triple;
   readonly smallestShape: Triple;
   readonly largestShape: Triple;
@@ -32,51 +44,49 @@ export interface Fingerprint {
 /** Cases read at most: enough for medians, quick on large sets. */
 const MOST_CASES = 24;
 
-/** Reads up to 24 training cases, the labelled ones first, and summarises them. Errors: DataError of the first unusable file. */
+/**
+ * Reads the voxels of up to 24 training cases, the labelled ones first, and the grid of every labelled case, and summarises
+ * them. @throws DataError of the first unusable file
+ */
 export async function fingerprint(
   dataset: Dataset,
   labelled: readonly Case[],
   unlabelled: readonly Case[],
   source: FileSource,
 ): Promise<Fingerprint> {
-  const all = [...labelled, ...unlabelled];
-  const chosen =
-    all.length <= MOST_CASES
-      ? all
-      : all.filter((_, i) => i < labelled.length || i % Math.ceil(all.length / MOST_CASES) === 0);
-  const shapes: Triple[] = [];
-  const spacings: Triple[] = [];
-  const orientations: Record<string, number> = {};
+  const chosen = new Set([
+    ...spread(labelled, MOST_CASES),
+    ...spread(unlabelled, MOST_CASES - Math.min(MOST_CASES, labelled.length)),
+  ]);
+  const grids: CaseGrid[] = [];
   const moments = dataset.channels.map(() => ({ n: 0, sum: 0, squares: 0, low: Infinity, high: -Infinity }));
   const voxels = new Array<number>(dataset.labels.length).fill(0);
-  for (const item of chosen.slice(0, MOST_CASES)) {
+  for (const item of [...labelled, ...unlabelled]) {
+    if (!chosen.has(item)) {
+      if (labelled.includes(item)) grids.push(gridOf(item, await readGrid(dataset, item, source)));
+      continue;
+    }
     const { image, label } = await loadCase(dataset, item, source);
-    shapes.push(image.shape);
-    spacings.push(image.spacing);
-    const axes = canonicalAxes(image.source.affine);
-    const code = axes ? orientationCode(axes) : 'unknown';
-    orientations[code] = (orientations[code] ?? 0) + 1;
+    grids.push(gridOf(item, image));
     const size = image.data.length / image.channels;
     moments.forEach((m, c) => {
-      for (let i = c * size; i < (c + 1) * size; i++) {
-        const value = image.data[i];
-        m.sum += value;
-        m.squares += value * value;
-        if (value < m.low) m.low = value;
-        if (value > m.high) m.high = value;
-      }
-      m.n += size;
+      addVoxels(m, image.data.subarray(c * size, (c + 1) * size));
     });
     if (label) for (const value of label.data) voxels[value]++;
   }
   const labelledVoxels = voxels.reduce((a, b) => a + b, 0);
+  const shapes = grids.map(({ shape }) => shape);
+  const spacings = grids.map(({ spacing }) => spacing);
+  const orientations: Record<string, number> = {};
+  for (const { orientation } of grids) orientations[orientation] = (orientations[orientation] ?? 0) + 1;
   return {
-    cases: shapes.length,
-    ofCases: all.length,
-    medianShape: perAxis(shapes, median).map(Math.round) as unknown as Triple,
+    cases: chosen.size,
+    ofCases: labelled.length + unlabelled.length,
+    grids,
+    medianShape: medians(shapes).map(Math.round) as unknown as Triple,
     smallestShape: perAxis(shapes, (v) => Math.min(...v)),
     largestShape: perAxis(shapes, (v) => Math.max(...v)),
-    medianSpacing: perAxis(spacings, median),
+    medianSpacing: medians(spacings),
     smallestSpacing: perAxis(spacings, (v) => Math.min(...v)),
     largestSpacing: perAxis(spacings, (v) => Math.max(...v)),
     orientations,
@@ -91,12 +101,54 @@ export async function fingerprint(
   };
 }
 
+/** Median along each axis. */
+export function medians(triples: readonly Triple[]): Triple {
+  return perAxis(triples, (values) => {
+    const sorted = values.sort((a, b) => a - b);
+    const middle = sorted.length >> 1;
+    return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+  });
+}
+
 function perAxis(triples: readonly Triple[], f: (values: number[]) => number): Triple {
   return [0, 1, 2].map((a) => f(triples.map((t) => t[a]))) as unknown as Triple;
 }
 
-function median(values: number[]): number {
-  const sorted = [...values].sort((a, b) => a - b);
-  const middle = sorted.length >> 1;
-  return sorted.length % 2 === 1 ? sorted[middle] : (sorted[middle - 1] + sorted[middle]) / 2;
+/** At most `most` of the items, evenly spread. */
+function spread<T>(items: readonly T[], most: number): T[] {
+  if (items.length <= most) return [...items];
+  return Array.from({ length: most }, (_, i) => items[Math.floor((i * items.length) / most)]);
+}
+
+/** The grid of a case without inflating its voxels, where the format allows that. */
+async function readGrid(
+  dataset: Dataset,
+  item: Case,
+  source: FileSource,
+): Promise<Pick<Volume, 'shape' | 'spacing' | 'source'>> {
+  const [file] = item.images;
+  if (!/\.(nii|hdr)(\.gz)?$/i.test(file)) return (await loadCase(dataset, item, source)).image;
+  return readNiftiHeader(await source.read(file), `${source.root}/${file}`);
+}
+
+function gridOf({ id }: Case, { shape, spacing, source }: Pick<Volume, 'shape' | 'spacing' | 'source'>): CaseGrid {
+  return { id, shape, spacing, orientation: orientationCode(source.axes) };
+}
+
+interface Moments {
+  n: number;
+  sum: number;
+  squares: number;
+  low: number;
+  high: number;
+}
+
+function addVoxels(m: Moments, values: Float32Array): void {
+  for (const value of values) {
+    m.sum += value;
+    m.squares += value * value;
+    if (value < m.low) m.low = value;
+    if (value > m.high) m.high = value;
+  }
+  m.n += values.length;
 }

@@ -1,18 +1,10 @@
 import { bytes, duration } from '../report/format.ts';
 
-/** One line of `log.jsonl`. */
-export interface StepRecord {
-  kind: 'step';
-  step: number;
-  losses: Record<string, number>;
-  rate: number;
-}
-
 export interface ProgressView {
   step: number;
   steps: number;
-  /** Mean milliseconds of a step lately. */
-  stepMs: number;
+  /** Mean milliseconds of a step lately; null before the second. */
+  stepMs: number | null;
   /** Of those, the host's own work, which overlaps the device's. */
   hostMs: number;
   losses: Readonly<Record<string, number>>;
@@ -28,8 +20,12 @@ export function progressLine(view: ProgressView): string {
   const parts = Object.entries(losses).map(([name, value]) => `${name} ${value.toFixed(4)}`);
   return [
     `${stage} ${'█'.repeat(filled)}${'░'.repeat(20 - filled)} ${step}/${steps}`,
-    `${stepMs.toFixed(stepMs < 10 ? 1 : 0)} ms/step (host ${hostMs.toFixed(1)})`,
-    `ETA ${duration(((steps - step) * stepMs) / 1000)}`,
+    ...(stepMs === null
+      ? []
+      : [
+          `${stepMs.toFixed(stepMs < 10 ? 1 : 0)} ms/step (host ${hostMs.toFixed(1)})`,
+          `ETA ${duration(((steps - step) * stepMs) / 1000)}`,
+        ]),
     parts.join(' '),
     ...(dice === null ? [] : [`val Dice ${dice.toFixed(3)}`]),
     `GPU ${bytes(gpuBytes)}`,
@@ -41,14 +37,7 @@ export function plainLine(view: ProgressView, now: Date): string {
   const { step, steps, stepMs, losses, dice, stage } = view;
   const values = Object.entries(losses).map(([name, value]) => `${name}=${value.toFixed(4)}`);
   const score = dice === null ? [] : [`dice=${dice.toFixed(3)}`];
-  const eta = Math.round(((steps - step) * stepMs) / 1000);
-  return [
-    now.toISOString().replace(/\.\d+Z$/, 'Z'),
-    stage,
-    `${step}/${steps}`,
-    ...values,
-    ...score,
-    `step_ms=${stepMs.toFixed(1)}`,
-    `eta_s=${eta}`,
-  ].join(' ');
+  const rate =
+    stepMs === null ? [] : [`step_ms=${stepMs.toFixed(1)}`, `eta_s=${Math.round(((steps - step) * stepMs) / 1000)}`];
+  return [now.toISOString().replace(/\.\d+Z$/, 'Z'), stage, `${step}/${steps}`, ...values, ...score, ...rate].join(' ');
 }

@@ -7,6 +7,7 @@ import { Parameters } from '../../engine/nn/parameters.ts';
 import { polyRate } from '../../engine/nn/schedule.ts';
 import { sgd } from '../../engine/nn/sgd.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
+import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import { intensity } from '../../engine/ops/intensity.ts';
 import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
 import { warp } from '../../engine/ops/warp.ts';
@@ -31,18 +32,20 @@ export function networkOf(config: TrainConfig, inChannels: number, classes: numb
 
 /**
  * Supervised training: patches of the labelled cases, L = (cross-entropy + squared soft Dice) / 2, gradient clipping, SGD or
- * AdamW. One step is recorded once and replayed; the host uploads patches, step counters and the learning rate.
+ * AdamW. One step is recorded once and replayed; the host uploads patches, step counters and the learning rate. With
+ * `initialise` false all weights are zero.
  */
 export async function createSupervised(
   device: Device,
   config: TrainConfig,
   cases: readonly Prepared[],
   classes: number,
+  { initialise = true }: { initialise?: boolean } = {},
 ): Promise<Trainer> {
   const { batch, patch, seed, augmentation, optimiser: options } = config;
   const before = device.bytesHeld;
   const network = networkOf(config, cases[0].channels, classes);
-  const student = Parameters.create(device, network.specs, { seed });
+  const student = Parameters.create(device, network.specs, { seed, initialise });
   const scalars = StepScalars.create(device, ['learning_rate', 'adam_correction1', 'adam_correction2']);
   const optimiser: Optimiser =
     options.name === 'sgd' ? sgd(student, scalars, options) : adamw(student, scalars, options);
@@ -73,13 +76,22 @@ export async function createSupervised(
   optimiser.step(rec, options.clip > 0 ? { norm, maxNorm: options.clip } : undefined);
   for (const t of [loss, ce, dice, norm]) rec.keep(t);
   const program = await Program.create(rec);
+  const beforeRing = device.bytesHeld;
   const ring = new ReadbackRing(program, { loss, ce, dice, norm });
+  const memory = {
+    parameters: parameterBytes,
+    inputs: inputBytes,
+    step: program.plan.totalBytes,
+    readback: device.bytesHeld - beforeRing,
+    total: device.bytesHeld - before,
+  };
 
   return {
     network,
     student,
-    memory: { parameters: parameterBytes, inputs: inputBytes, step: program.plan.totalBytes },
+    memory,
     commands: rec.commands.length,
+    flops: unetFlops(network.settings, batch, patch).training,
     depth: 2,
     step(step) {
       patches.upload(step);

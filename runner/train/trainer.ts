@@ -9,6 +9,10 @@ export interface TrainerMemory {
   readonly inputs: number;
   /** Activations and scratch of one step, shared by lifetime. */
   readonly step: number;
+  /** Where losses wait to be read. */
+  readonly readback: number;
+  /** The sum, equal to what the device holds while training; a validation needs its windows on top. */
+  readonly total: number;
 }
 
 /** A training method on the device, ready to step; what the loop, checkpoints and validation see of any method. */
@@ -19,6 +23,8 @@ export interface Trainer {
   readonly memory: TrainerMemory;
   /** Dispatches and copies of one replayed step. */
   readonly commands: number;
+  /** Floating-point operations of a step's convolutions. */
+  readonly flops: number;
   /** Steps that may be in flight at once. */
   readonly depth: number;
   /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */

@@ -1,0 +1,89 @@
+/** A run folder belongs to one configuration and one split; both are written by the first start and asked of the next. */
+import { DataError, UsageError } from '../../engine/errors.ts';
+import type { Split } from '../data/splits.ts';
+import type { TrainConfig } from '../train/config.ts';
+import { RUN_FILES, type RunStore } from '../train/run_store.ts';
+
+/** Written to split.json. */
+interface SplitIds {
+  readonly hash: string;
+  readonly labelled: readonly string[];
+  readonly unlabelled: readonly string[];
+  readonly validation: readonly string[];
+  readonly test: readonly string[];
+}
+
+/** @throws UsageError with both values of what differs from the run in the folder; nothing is written then */
+export async function claimRun(store: RunStore, config: TrainConfig, split: Split): Promise<void> {
+  const ids = idsOf(split);
+  const [savedConfig, savedSplit] = [await readJson(store, RUN_FILES.config), await readJson(store, RUN_FILES.split)];
+  const differences = [
+    ...(savedConfig ? differing(unsaved(savedConfig), unsaved(config)) : []),
+    ...(savedSplit ? splitDifferences(savedSplit as SplitIds, ids) : []),
+  ];
+  if (differences.length > 0) {
+    throw new UsageError(
+      `${store.name} holds a run with other options: ${differences.join('; ')}; use the same options to continue it, another folder, or --force to replace it`,
+    );
+  }
+  await store.write(RUN_FILES.config, json(config));
+  await store.write(RUN_FILES.split, json(ids));
+}
+
+function idsOf({ hash, labelled, unlabelled, validation, test }: Split): SplitIds {
+  const ids = (cases: readonly { id: string }[]) => cases.map(({ id }) => id);
+  return {
+    hash,
+    labelled: ids(labelled),
+    unlabelled: ids(unlabelled),
+    validation: ids(validation),
+    test: ids(test),
+  };
+}
+
+/** How often a run saves may change. */
+function unsaved(config: unknown): unknown {
+  const { checkpointEvery: _, ...rest } = config as TrainConfig;
+  return rest;
+}
+
+/** `name is a there and b now` for every leaf that differs. */
+function differing(there: unknown, now: unknown, path = ''): string[] {
+  const both = [there, now].every((v) => typeof v === 'object' && v !== null && !Array.isArray(v));
+  if (!both) {
+    const texts = [there, now].map((value) => (value === undefined ? 'absent' : JSON.stringify(value)));
+    return texts[0] === texts[1] ? [] : [`${path} is ${texts[0]} there and ${texts[1]} now`];
+  }
+  const [left, right] = [there, now] as Record<string, unknown>[];
+  const keys = new Set([...Object.keys(left), ...Object.keys(right)]);
+  return [...keys].flatMap((key) => differing(left[key], right[key], path ? `${path}.${key}` : key));
+}
+
+function splitDifferences(there: SplitIds, now: SplitIds): string[] {
+  if (there.hash === now.hash) return [];
+  const parts = ['labelled', 'unlabelled', 'validation', 'test'] as const;
+  return parts.flatMap((part) => {
+    const [a, b] = [there[part] ?? [], now[part]];
+    if (JSON.stringify(a) === JSON.stringify(b)) return [];
+    if (a.length !== b.length) return [`${part} cases are ${a.length} there and ${b.length} now`];
+    const at = a.findIndex((id, i) => id !== b[i]);
+    return [`${part} case ${at + 1} is ${a[at]} there and ${b[at]} now`];
+  });
+}
+
+async function readJson(store: RunStore, path: string): Promise<unknown> {
+  const bytes = await store.read(path);
+  if (!bytes) return undefined;
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw new DataError(
+      `${store.name}/${path} is damaged (${(cause as Error).message}); restore it, or start again with --force`,
+      { cause },
+    );
+  }
+}
+
+function json(value: unknown): string {
+  return `${JSON.stringify(value, null, 2)}\n`;
+}
