@@ -1,0 +1,69 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { UsageError } from '../../engine/errors.ts';
+import { applySettings, configHash, mergeConfig, trainConfig } from '../../runner/train/config.ts';
+
+function refused(input: unknown, where?: string): string {
+  try {
+    trainConfig(input, where);
+  } catch (failure) {
+    assert.instance(failure, UsageError);
+    return (failure as Error).message;
+  }
+  return assert.unreachable('the configuration was taken') as never;
+}
+
+test('an empty configuration is the defaults, and they are complete', () => {
+  const config = trainConfig({});
+  assert.is(config.method, 'supervised');
+  assert.equal(config.network.channels, [8, 16, 32, 64]);
+  assert.equal(trainConfig(config), config);
+});
+
+test('unknown keys and wrong types are named all at once', () => {
+  const message = refused({ stepz: 3, optimiser: { rate: 'fast', momentun: 0.9 }, patch: [1, 2] }, 'run.json');
+  assert.match(message, /^run\.json cannot be used: /);
+  assert.match(message, /'stepz' is not an option/);
+  assert.match(message, /'optimiser\.momentun' is not an option/);
+  assert.match(message, /'optimiser\.rate' is "fast", expected number/);
+  assert.match(message, /'patch/);
+});
+
+test('values out of range are refused', () => {
+  assert.match(refused({ steps: 0 }), /'steps' is 0, expected >=1/);
+  assert.match(refused({ batch: 1.5 }), /'batch' is 1\.5/);
+  assert.match(refused({ optimiser: { rate: 0 } }), /'optimiser\.rate' is 0, expected >0/);
+  assert.match(refused({ network: { channels: [] } }), /'network\.channels' has 0 entries, expected >=1/);
+  assert.match(refused({ method: 'magic' }), /'method' is "magic", expected "supervised"/);
+  assert.match(refused(5), /'\(top level\)' is 5, expected Object/);
+});
+
+test('--set reads values as JSON, else as words, and makes the way to them', () => {
+  const settings = ['optimiser.rate=0.1', 'network.norm=group', 'augmentation.elastic={"amplitude":3}', 'steps=7'];
+  const before = { optimiser: { momentum: 0.8 }, steps: 5 };
+  assert.equal(applySettings(before, settings), {
+    optimiser: { momentum: 0.8, rate: 0.1 },
+    network: { norm: 'group' },
+    augmentation: { elastic: { amplitude: 3 } },
+    steps: 7,
+  });
+  assert.is(before.steps, 5);
+  assert.throws(() => applySettings({}, ['steps']), /--set 'steps' is not of the form name=value/);
+});
+
+test('objects are merged key by key, lists replaced', () => {
+  const merged = mergeConfig(
+    { network: { channels: [1, 2], norm: 'group' }, steps: 1 },
+    { network: { channels: [3] }, steps: undefined },
+  );
+  assert.equal(merged, { network: { channels: [3], norm: 'group' }, steps: 1 });
+});
+
+test('equal configurations have equal hashes, whatever the order of their keys', async () => {
+  const hash = await configHash({ a: 1, b: { c: [1, 2], d: null } });
+  assert.match(hash, /^[0-9a-f]{16}$/);
+  assert.is(await configHash({ b: { d: null, c: [1, 2] }, a: 1 }), hash);
+  assert.is.not(await configHash({ a: 1, b: { c: [2, 1], d: null } }), hash);
+});
+
+test.run();

@@ -1,0 +1,112 @@
+/** What a training is said to take, and what it takes. */
+import * as assert from 'uvu/assert';
+import { Device } from '../../engine/device.ts';
+import { dryGpu } from '../../engine/dry_gpu.ts';
+import { FitError } from '../../engine/errors.ts';
+import { unetSettings } from '../../engine/nn/unet3d_config.ts';
+import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
+import type { Triple } from '../../engine/shape.ts';
+import { type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
+import { forecastTraining } from '../../runner/train/forecast.ts';
+import { trainingRate } from '../../runner/train/probe.ts';
+import { createSupervised } from '../../runner/train/supervised.ts';
+import { gpuTest, run } from '../harness.ts';
+import { noiseCase } from './cases.ts';
+
+const SHAPES: readonly Triple[] = [
+  [20, 18, 17],
+  [12, 30, 16],
+];
+
+const CONFIGS: Record<string, TrainConfigInput> = {
+  'SGD, instance norm': { patch: [16, 16, 16], network: { channels: [4, 8] } },
+  'AdamW, batch norm, elastic, blur, dropout': {
+    patch: [8, 16, 12],
+    batch: 1,
+    network: { channels: [4, 8], norm: 'batch', up: 'trilinear', dropout: 0.2 },
+    optimiser: { name: 'adamw', clip: 0 },
+    augmentation: { elastic: {}, intensity: 1.5, foreground: 0.5 },
+  },
+  'flat kernels, no intensity': {
+    patch: [5, 8, 8],
+    network: {
+      channels: [4, 4],
+      kernels: [
+        [1, 3, 3],
+        [3, 3, 3],
+      ],
+      strides: [[1, 2, 2]],
+      norm: 'none',
+    },
+    augmentation: { intensity: 0 },
+    optimiser: { momentum: 0 },
+  },
+};
+
+const dry = (device: Device, limits: Partial<GPUSupportedLimits> = {}) =>
+  new Device(dryGpu({ ...copyOf(device.limits), ...limits } as GPUSupportedLimits), {
+    software: device.software,
+    kind: device.uniformWindows ? 'llvmpipe' : undefined,
+  });
+
+function copyOf(limits: GPUSupportedLimits): Record<string, number> {
+  const copy: Record<string, number> = {};
+  for (const key in limits) copy[key] = limits[key as keyof GPUSupportedLimits] as number;
+  return copy;
+}
+
+for (const [name, input] of Object.entries(CONFIGS)) {
+  gpuTest(`predicted bytes are those allocated, and all are given back: ${name}`, async (device) => {
+    const config = trainConfig(input);
+    const dataset = {
+      channels: [{ name: 'MRI' }],
+      labels: ['background', 'cube'].map((name, value) => ({ name, value })),
+    };
+    const grids = SHAPES.map((shape) => ({ shape, spacing: [1, 1, 1] as const }));
+    const predicted = await forecastTraining(dry(device), config, dataset, grids);
+    assert.is(device.bytesHeld, 0);
+    const cases = SHAPES.map((shape, i) => noiseCase(shape, i));
+    const trainer = await createSupervised(device, config, cases, 2);
+    assert.is(device.bytesHeld, predicted.memory.total);
+    assert.equal(trainer.memory, predicted.memory);
+    assert.is(trainer.commands, predicted.commands);
+    const { parameters, inputs, step, readback, total } = predicted.memory;
+    assert.is(parameters + inputs + step + readback, total);
+    for (let i = 0; i < 3; i++) await trainer.step(i);
+    assert.is(device.bytesHeld, predicted.memory.total);
+    trainer.destroy();
+    assert.is(device.bytesHeld, 0);
+  });
+}
+
+gpuTest('a buffer over the limit of the adapter is refused before anything is allocated', async (device) => {
+  const config = trainConfig({ patch: [16, 16, 16], network: { channels: [8, 16] } });
+  const dataset = { channels: [{ name: 'MRI' }], labels: [0, 1].map((value) => ({ name: `${value}`, value })) };
+  const small = dry(device, { maxStorageBufferBindingSize: 200_000 });
+  const failure = await forecastTraining(small, config, dataset, [{ shape: [20, 20, 20], spacing: [1, 1, 1] }]).catch(
+    (error) => error,
+  );
+  assert.instance(failure, FitError);
+  assert.match(failure.message, /needs \d+ bytes in one buffer but this adapter allows 200000/);
+});
+
+gpuTest('operations are counted by hand for a small network', async () => {
+  const settings = unetSettings({ inChannels: 1, classes: 3, channels: [4, 8], blocksPerLevel: 2 });
+  const fine = 2 * 8 ** 3;
+  const coarse = 2 * 4 ** 3;
+  const encoder = fine * 27 * (1 * 4 + 4 * 4) + coarse * 27 * (4 * 8 + 8 * 8);
+  const up = coarse * 8 * 8 * 4;
+  const decoder = fine * 27 * (8 * 4 + 4 * 4);
+  const forward = 2 * (encoder + up + decoder + fine * 4 * 3);
+  const counted = unetFlops(settings, 2, [8, 8, 8]);
+  assert.is(counted.forward, forward);
+  assert.is(counted.training, 3 * forward - 2 * fine * 27 * 4);
+});
+
+gpuTest('the rate of training is measured and leaves nothing behind', async (device) => {
+  const rate = await trainingRate(device, 4, [4, 4, 4]);
+  assert.ok(rate > 0 && Number.isFinite(rate), String(rate));
+  assert.is(device.bytesHeld, 0);
+});
+
+run();

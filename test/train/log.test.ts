@@ -1,0 +1,37 @@
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { type ProgressView, plainLine, progressLine } from '../../runner/train/log.ts';
+
+const VIEW: ProgressView = {
+  step: 150,
+  steps: 600,
+  stepMs: 41.26,
+  hostMs: 1.5,
+  losses: { loss: 0.25, ce: 0.125 },
+  dice: 0.8125,
+  gpuBytes: 96 * 1024 * 1024,
+  stage: 'supervised',
+};
+const NOW = new Date('2030-01-02T03:04:05.678Z');
+
+test('the line for terminals shows progress, rate, time left, losses, Dice and memory', () => {
+  assert.is(
+    progressLine(VIEW),
+    'supervised █████░░░░░░░░░░░░░░░ 150/600  41 ms/step (host 1.5)  ETA 19 s  loss 0.2500 ce 0.1250  val Dice 0.813  GPU 96.0 MiB',
+  );
+});
+
+test('the line for logs is words and key=value', () => {
+  assert.is(
+    plainLine(VIEW, NOW),
+    '2030-01-02T03:04:05Z supervised 150/600 loss=0.2500 ce=0.1250 dice=0.813 step_ms=41.3 eta_s=19',
+  );
+});
+
+test('before the second step there is no rate, and without validation no Dice', () => {
+  const view = { ...VIEW, step: 1, stepMs: null, dice: null };
+  assert.is(progressLine(view), 'supervised ░░░░░░░░░░░░░░░░░░░░ 1/600  loss 0.2500 ce 0.1250  GPU 96.0 MiB');
+  assert.is(plainLine(view, NOW), '2030-01-02T03:04:05Z supervised 1/600 loss=0.2500 ce=0.1250');
+});
+
+test.run();
