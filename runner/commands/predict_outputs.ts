@@ -1,5 +1,6 @@
 /** Where `predict` writes, and what it must not overwrite. */
-import { join, resolve } from 'node:path';
+import { realpath } from 'node:fs/promises';
+import { dirname, join, resolve } from 'node:path';
 import { UsageError } from '../../engine/errors.ts';
 import { directorySource, exists } from '../host/files.ts';
 import type { ModelCard } from '../predict/model.ts';
@@ -24,7 +25,8 @@ export const probabilityFile = (output: string, { id }: InputCase) =>
 /**
  * The cases to predict, without those that `continue` keeps.
  *
- * @throws UsageError where a prediction would replace a file that is there, unless `force` is set, or one of the inputs
+ * @throws UsageError where a prediction would replace a file that is there, unless `force` is set, or one of the inputs, or
+ * lie among them
  */
 export async function placeOutputs(cases: readonly InputCase[], options: OutputOptions): Promise<InputCase[]> {
   const { output, force = false } = options;
@@ -34,6 +36,15 @@ export async function placeOutputs(cases: readonly InputCase[], options: OutputO
     throw new UsageError(
       `${labelFile(output, replaced)} is one of the inputs, and its prediction would replace it; give another folder with -o`,
     );
+  }
+  const place = await realpath(output).catch(() => undefined);
+  for (const { files } of cases) {
+    for (const file of files) {
+      if (!place || (await realpath(dirname(file)).catch(() => undefined)) !== place) continue;
+      throw new UsageError(
+        `${output} is the folder of the input ${file}, and predictions there would be taken for images; give another folder with -o`,
+      );
+    }
   }
   if (force) return [...cases];
   const todo: InputCase[] = [];

@@ -1,5 +1,5 @@
 /** `predict` on files: a model folder and images in, label files out. */
-import { readdir, readFile, rm } from 'node:fs/promises';
+import { readdir, readFile, rm, symlink } from 'node:fs/promises';
 import { join } from 'node:path';
 import { gunzipSync, gzipSync } from 'node:zlib';
 import { test } from 'uvu';
@@ -317,6 +317,12 @@ test('an input is never replaced, nor the dataset.json of a data set, nor labels
     assert.match(
       await refused(folder, ['images'], UsageError, { output: images, force: true }),
       /^images\/a\.nii\.gz is one of the inputs, and its prediction would replace it/,
+    );
+    await writeFiles(folder, { 'channels/b_0000.nii.gz': await image(1) });
+    await symlink(join(folder, 'channels'), join(folder, 'link'));
+    assert.match(
+      await refused(folder, ['channels'], UsageError, { output: join(folder, 'link'), force: true }),
+      /^link is the folder of the input channels\/b_0000\.nii\.gz, and predictions there would be taken for images/,
     );
     assert.match(
       await refused(folder, ['images'], UsageError, { output: join(folder, 'set'), force: true }),
