@@ -50,8 +50,10 @@ export async function evaluate(
   });
   if (progress) process.stderr.write('\r\u001b[K');
   const text = `${JSON.stringify(summary, null, 2)}\n`;
-  await print(json ? text : `${summaryText(summary)}\n`);
+  // the table even where the file cannot be written; JSON only then, so that stdout holds one value
+  if (!json) await print(`${summaryText(summary)}\n`);
   if (output !== undefined) await writeFileAtomic(output, text, { overwrite: force });
+  if (json) await print(text);
   requireDice(summary, minDice);
   return 0;
 }

@@ -154,6 +154,25 @@ folders('an output that cannot be written is told after the table is printed', a
   );
 });
 
+folders('with --json nothing is printed before the output is written', async ({ root }) => {
+  await putAll(root);
+  await writeFile(join(root, 'file'), '');
+  const write = process.stdout.write;
+  let printed = '';
+  process.stdout.write = ((text: string, done?: () => void) => {
+    printed += text;
+    done?.();
+    return true;
+  }) as typeof write;
+  try {
+    const output = join(root, 'file', 'summary.json');
+    await thrown(root, UsageError, evaluate(join(root, 'pred'), join(root, 'labels'), { output, json: true }));
+  } finally {
+    process.stdout.write = write;
+  }
+  assert.is(printed, '');
+});
+
 folders('--min-dice fails after writing, and options out of range are refused', async ({ root }) => {
   await putAll(root);
   const output = join(root, 'summary.json');
