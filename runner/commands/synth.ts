@@ -26,6 +26,7 @@ export interface SynthOptions {
 
 const MARK = 'Anatomical phantoms made by action3d synth';
 const FOLDERS = ['imagesTr', 'labelsTr', 'imagesUn', 'imagesTs', 'labelsTs'];
+const PHANTOM_FILE = /^(images(Tr|Un|Ts)|labels(Tr|Ts))\/phantom_\d{4,5}(_0000)?\.nii\.gz$/;
 
 /**
  * Writes a data set of anatomical phantoms in nnU-Net's layout with imagesUn/. The same options give the same files.
@@ -81,15 +82,27 @@ function requireWhole(name: string, value: number, low: number, high: number): v
   throw new UsageError(`--${name} is ${value} but should be a whole number from ${low} to ${high}`);
 }
 
-/** Removes what an earlier `synth` wrote, and nothing that it did not. */
+/**
+ * Removes what an earlier `synth` wrote, complete or cut off.
+ *
+ * @throws UsageError where the folder holds anything else; nothing is removed then
+ */
 async function removePhantoms(directory: string): Promise<void> {
-  if (!(await exists(join(directory, 'dataset.json')))) return;
-  const text = new TextDecoder().decode(await directorySource(directory).read('dataset.json'));
-  if (!text.includes(MARK)) {
+  if (!(await exists(directory))) return;
+  const source = directorySource(directory);
+  const files = await source.list();
+  const described = files.includes('dataset.json');
+  if (described && !new TextDecoder().decode(await source.read('dataset.json')).includes(MARK)) {
     throw new UsageError(
       `${directory} holds a data set that synth did not make, and --force will not remove it; give another folder`,
     );
   }
+  const other = files.find((file) => file !== 'dataset.json' && !PHANTOM_FILE.test(file));
+  if (other) {
+    throw new UsageError(
+      `${join(directory, other)} is not from synth, and --force removes nothing but its phantoms; move it away or give another folder`,
+    );
+  }
   for (const folder of FOLDERS) await rm(join(directory, folder), { recursive: true, force: true });
-  await rm(join(directory, 'dataset.json'));
+  await rm(join(directory, 'dataset.json'), { force: true });
 }

@@ -1,4 +1,4 @@
-import { readdir, readFile } from 'node:fs/promises';
+import { readdir, readFile, rm } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
@@ -163,6 +163,18 @@ test('synth overwrites nothing but its own', async () => {
     await printed(() => synth(own, { ...SMALL, cases: 2, force: true }));
     assert.equal(await readdir(join(own, 'imagesTr')), ['phantom_0001_0000.nii.gz', 'phantom_0002_0000.nii.gz']);
     assert.not.ok((await readdir(own)).includes('imagesUn'));
+    await writeFiles(own, { 'predictions/mine.txt': 'mine' });
+    const kept = await synth(own, { ...SMALL, force: true }).catch((error: Error) => error);
+    assert.instance(kept, UsageError);
+    assert.is(
+      (kept as Error).message.replaceAll(folder, 'DIR'),
+      'DIR/own/predictions/mine.txt is not from synth, and --force removes nothing but its phantoms; move it away or give another folder',
+    );
+    assert.equal((await readdir(join(own, 'imagesTr'))).length, 2, 'nothing was removed');
+    await rm(join(own, 'predictions'), { recursive: true });
+    await rm(join(own, 'dataset.json')); // as where synth was killed
+    await printed(() => synth(own, { ...SMALL, force: true }));
+    assert.ok((await readdir(own)).includes('dataset.json'));
     assert.is(await refusal({ labelled: 25 }), '--labelled is 25 but should be a whole number from 0 to 24');
     assert.is(await refusal({ classes: 7 }), '--classes is 7 but should be a whole number from 2 to 6');
     assert.is(await refusal({ size: 40.5 }), '--size is 40.5 but should be a whole number from 16 to 256');
