@@ -39,6 +39,11 @@ export function parseDatasetJson(bytes: Uint8Array, file: string): DatasetJson {
   } catch (cause) {
     throw new DataError(`${file} is not valid JSON (${(cause as Error).message}); correct it in an editor`, { cause });
   }
+  if (Array.isArray(value)) {
+    throw new DataError(
+      `${file} holds a list where an object such as {"labels": ...} is needed; correct it in an editor`,
+    );
+  }
   const result = v.safeParse(Schema, value);
   if (result.success) return result.output;
   const [issue] = result.issues;

@@ -51,6 +51,6 @@ function unknownLayout(listing: Listing, source: FileSource): DataError {
   const count = listing.files.length;
   const holds = count === 0 ? 'no file' : `${count} file${count > 1 ? 's' : ''} such as ${listing.files[0]}`;
   return new DataError(
-    `${source.root} holds ${holds}, but no dataset.json that lists cases, no images/ or imagesTr/ folder and no .h5 case; put the NIfTI images into images/ and their labels, under the same names, into labels/`,
+    `${source.root} holds ${holds}${count === 0 ? ':' : ', but'} no dataset.json that lists cases, no images/ or imagesTr/ folder and no .h5 case; put the NIfTI images into images/ and their labels, under the same names, into labels/`,
   );
 }

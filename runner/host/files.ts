@@ -13,9 +13,18 @@ export function directorySource(directory: string): FileSource {
   return {
     root: directory,
     list: () => reading(directory, () => listFolder(directory, '', 0)),
-    read: (path) => reading(at(path), () => readFile(at(path))),
+    read: (path) => reading(at(path), () => readRegular(at(path))),
     size: (path) => reading(at(path), async () => (await stat(at(path))).size),
   };
+}
+
+/** @throws DataError for a pipe or a device, whose end may never come */
+async function readRegular(path: string): Promise<Uint8Array> {
+  const entry = await stat(path);
+  if (!entry.isFile() && !entry.isDirectory()) {
+    throw new DataError(`${path} is no regular file (a pipe, a socket or a device); copy what it holds into a file`);
+  }
+  return readFile(path);
 }
 
 async function listFolder(root: string, folder: string, level: number): Promise<string[]> {
@@ -134,6 +143,7 @@ export function writeFailure(path: string, failure: unknown): unknown {
     });
   }
   const reasons: Record<string, string> = {
+    ENOENT: 'the folder above it cannot be made',
     EROFS: 'the disk is mounted read-only',
     EACCES: 'this user may not write there',
     EPERM: 'this user may not write there',

@@ -320,6 +320,12 @@ test('folders that are no data set', async () => {
   assert.equal(await problemsOf({ 'dataset.json': '{"labels": ' }), [
     'error: DIR/dataset.json is not valid JSON (Unexpected end of JSON input); correct it in an editor',
   ]);
+  assert.equal(await problemsOf({ 'dataset.json': '[]' }), [
+    'error: DIR/dataset.json holds a list where an object such as {"labels": ...} is needed; correct it in an editor',
+  ]);
+  assert.equal(await problemsOf({}), [
+    'error: DIR holds no file: no dataset.json that lists cases, no images/ or imagesTr/ folder and no .h5 case; put the NIfTI images into images/ and their labels, under the same names, into labels/',
+  ]);
   const json = (value: unknown) => ({ 'dataset.json': JSON.stringify(value) });
   assert.equal(await problemsOf(json({ training: 'a' })), [
     'error: DIR/dataset.json: "training" should be Array but is "a"; correct it in an editor',

@@ -1,3 +1,4 @@
+import { execFileSync } from 'node:child_process';
 import { mkdir, readdir, readFile, symlink, writeFile } from 'node:fs/promises';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -41,6 +42,19 @@ test('a source lists files with /, empty folders with a trailing /, no hidden on
     assert.is(
       (await failureOf(source.read('b'), folder)).message,
       'DIR/b is a folder where a file is needed; give one of the files in it',
+    );
+  });
+});
+
+test('a pipe is refused instead of waited for', async () => {
+  if (process.platform === 'win32') return;
+  await inFolder(async (folder) => {
+    execFileSync('mkfifo', [join(folder, 'a.nii')]);
+    const failure = await failureOf(directorySource(folder).read('a.nii'), folder);
+    assert.instance(failure, DataError);
+    assert.is(
+      failure.message,
+      'DIR/a.nii is no regular file (a pipe, a socket or a device); copy what it holds into a file',
     );
   });
 });
