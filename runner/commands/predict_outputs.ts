@@ -1,6 +1,6 @@
 /** Where `predict` writes, and what it must not overwrite. */
 import { realpath } from 'node:fs/promises';
-import { dirname, join, resolve } from 'node:path';
+import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from '../../engine/errors.ts';
 import { directorySource, exists } from '../host/files.ts';
 import type { ModelCard } from '../predict/model.ts';
@@ -16,6 +16,8 @@ export interface OutputOptions {
 
 /** Tells a dataset.json that `predict` wrote from a data set's own. */
 const MARK = 'Labels predicted by action3d';
+/** Folders of a data set, whose images and hand-drawn labels nothing may replace. */
+const DATASET_FOLDER = /^(images|labels)(Tr|Ts|Un)?$/;
 
 export const labelFile = (output: string, { id }: InputCase) => join(output, `${id}.nii.gz`);
 
@@ -71,6 +73,12 @@ export async function describeOutputs({ labels }: ModelCard, options: OutputOpti
     file_ending: '.nii.gz',
   };
   const text = `${JSON.stringify(description, null, 2)}\n`;
+  const folder = resolve(output);
+  if (DATASET_FOLDER.test(basename(folder)) && (await exists(join(dirname(folder), 'dataset.json')))) {
+    throw new UsageError(
+      `${output} belongs to the data set ${join(dirname(folder), 'dataset.json')}, and predictions do not belong there; give another folder with -o`,
+    );
+  }
   const file = join(output, 'dataset.json');
   if (!(await exists(file))) return text;
   const present = new TextDecoder().decode(await directorySource(output).read('dataset.json'));

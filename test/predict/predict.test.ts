@@ -328,6 +328,10 @@ test('an input is never replaced, nor the dataset.json of a data set, nor labels
       await refused(folder, ['images'], UsageError, { output: join(folder, 'set'), force: true }),
       /^set\/dataset\.json describes a data set/,
     );
+    assert.match(
+      await refused(folder, ['images'], UsageError, { output: join(folder, 'set/labelsTr'), force: true }),
+      /^set\/labelsTr belongs to the data set set\/dataset\.json/,
+    );
     await predicted(folder, ['images']);
     const labels = LABELS.map((label) => ({ ...label, name: `${label.name} 2` }));
     await rm(join(folder, 'model'), { recursive: true });
