@@ -100,6 +100,7 @@ export class Recording {
 
   /** Keeps a temporary readable after the program ran: its memory is not shared with anything later. */
   keep(t: Tensor): Tensor {
+    if (this.sealed) throw new ActionError(`'${this.label}' is compiled; keep '${t.label}' before that`);
     this.kept.add(t.storage);
     return t;
   }

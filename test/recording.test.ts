@@ -222,6 +222,7 @@ gpuTest('errors: after compilation, and of temporaries', async (device) => {
   const kept = rec.keep(scale(rec, y, 2));
   const program = await Program.create(rec);
   throwsError(() => scale(rec, x, 2), ActionError, "'done' is compiled; nothing can be added to it");
+  throwsError(() => rec.keep(y), ActionError, "'done' is compiled; keep 'scale' before that");
   throwsError(
     () => program.bufferOf(y),
     ActionError,
