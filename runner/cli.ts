@@ -42,6 +42,9 @@ function addVerb(program: Command, { usage, summary, details, flags, required = 
       // Not commander's mandatory options: it asks for them before it looks at a misspelt one.
       const missing = needed.find((option) => options[option.attributeName()] === undefined);
       if (missing) command.error(`error: option '${missing.flags}' is needed: ${missing.description}`);
+      // An empty path would mean the current folder.
+      const empty = command.args.includes('') || Object.values(options).flat().includes('');
+      if (empty) command.error('error: an argument is empty; give it a value (is a variable of the shell not set?)');
       exitCode = (await run(command.processedArgs, options)) ?? 0;
     });
 }

@@ -152,6 +152,9 @@ const WORDS: [string, string][] = [
   ['evaluate x y --units inch', "argument 'inch' is invalid. Give mm or voxel."],
   ['evaluate x y --min-dice 80', "argument '80' is invalid. Give a number from 0 to 1."],
   ['demo --steps 0', "argument '0' is invalid. Give a whole number from 1."],
+  ['check ', 'error: an argument is empty; give it a value (is a variable of the shell not set?)'],
+  ['synth x --seed ', "error: option '--seed <n>' argument '' is invalid. Give a whole number from 0."],
+  ['predict x y -o ', 'error: an argument is empty; give it a value (is a variable of the shell not set?)'],
   ['synth x --size 3', 'error: --size is 3 but should be a whole number from 16 to 256'],
 ];
 

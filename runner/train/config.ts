@@ -111,7 +111,7 @@ export function trainConfig(input: unknown, where = 'the configuration'): TrainC
     if (issue.type === 'min_length') return `'${path}' has ${issue.received} entries, expected ${issue.expected}`;
     return `'${path}' is ${issue.received}, expected ${issue.expected ?? issue.message}`;
   });
-  throw new UsageError(`${where} cannot be used: ${problems.join('; ')}; 'action3d train --help' lists the options`);
+  throw new UsageError(`${where} cannot be used: ${problems.join('; ')}; the config.json of a run shows every option`);
 }
 
 /** Applies `a.b=value` settings (value as JSON, else as a string) to a copy. */
