@@ -28,11 +28,12 @@ async function install(folder: string): Promise<void> {
   }
 }
 
-const CONSUMER = `import { type Device, openGpu, predictCase, readNifti, type Volume } from 'action3d/node';
+const CONSUMER = `import { Device as EngineDevice } from 'action3d';
+import { type Device, openGpu, predictCase, readNifti, type Volume } from 'action3d/node';
 const image: Volume = await readNifti(new Uint8Array(0), 'scan.nii.gz');
 const gpu = await openGpu({ gpu: 'auto' });
 export const shape: readonly [number, number, number] = image.shape;
-export const use: [Device | undefined, GPUDevice, typeof predictCase] = [undefined, gpu.device, predictCase];
+export const use: [Device, GPUDevice, typeof predictCase] = [new EngineDevice(gpu.device, gpu), gpu.device, predictCase];
 `;
 
 test('the packed package runs, and its types compile in a strict project of others', () =>
