@@ -9,6 +9,7 @@ import { Recording } from '../../engine/recording.ts';
 import { readFixture } from '../fixtures/torch/fixture.ts';
 import { waveBatch } from '../fixtures/torch/waves.ts';
 import { torchNetwork } from '../nn/torch_run.ts';
+import type { Triple } from '../reference/dense.ts';
 
 export const { tensors, metadata } = readFixture('action_stage1');
 export const network = torchNetwork('unet_transposed');
@@ -43,9 +44,9 @@ export function bankRows(shape: readonly number[]): ParameterValues {
 }
 
 /** Weak and strong view of a step's four patches and the labels of the first two, `views` in the fixture. */
-export function viewsOf(step: number) {
-  const { images, labels } = waveBatch(step, network.size, SAMPLES);
-  const other = waveBatch(step + 50, network.size, SAMPLES).images;
+export function viewsOf(step: number, size: Triple) {
+  const { images, labels } = waveBatch(step, size, SAMPLES);
+  const other = waveBatch(step + 50, size, SAMPLES).images;
   return {
     weak: images,
     strong: images.map((v, i) => 0.8 * v + 0.3 * other[i]),
@@ -54,10 +55,10 @@ export function viewsOf(step: number) {
 }
 
 /** Student with the fixture's first weights, teacher, heads; 1a and 1b can be entered one after the other. */
-export async function stage1Networks(device: Device, options: ActionOptions) {
+export async function stage1Networks(device: Device, options: ActionOptions, size: Triple = network.size) {
   const student = Parameters.create(device, network.unet.specs);
   student.load(network.initial);
-  const networks = await createStage1Networks(device, network.unet, student, network.size, options, 0);
+  const networks = await createStage1Networks(device, network.unet, student, size, options, 0);
   const { projectors, predictors } = networks.student;
   for (const parameters of [projectors, predictors, networks.teacher.projectors]) {
     parameters.load(
@@ -77,16 +78,16 @@ export async function stage1Run(
   device: Device,
   substage: Substage,
   options: ActionOptions,
-  entered?: Awaited<ReturnType<typeof stage1Networks>>,
+  size: Triple = network.size,
 ) {
-  const networks = entered ?? (await stage1Networks(device, options));
+  const networks = await stage1Networks(device, options, size);
   const stage = enterStage1(networks, substage);
   if (options.global.bankStart === 'gaussian') for (const { bank } of stage.parts) bank.load(bankRows(bank.rows.shape));
-  const shape = [SAMPLES, ...network.size, 1];
+  const shape = [SAMPLES, ...size, 1];
   const views: LabelledViews = {
     weak: device.tensor(shape, 'weak'),
     strong: device.tensor(shape, 'strong'),
-    labels: device.tensor([2, ...network.size], 'labels', { dtype: 'u32', dense: true }),
+    labels: device.tensor([2, ...size], 'labels', { dtype: 'u32', dense: true }),
   };
   const rec = new Recording(device, `stage ${substage}`);
   const log = substage === '1a' ? recordStage1a(rec, stage, views) : recordStage1b(rec, stage, views);
@@ -98,7 +99,7 @@ export async function stage1Run(
 
   /** Uploads and submits a step; nothing is read back. */
   const submit = (step: number): boolean => {
-    const { weak, strong, labels } = viewsOf(step);
+    const { weak, strong, labels } = viewsOf(step, size);
     device.write(views.weak, weak);
     device.write(views.strong, strong);
     device.write(views.labels, labels);

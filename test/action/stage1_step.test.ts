@@ -1,15 +1,23 @@
 /** What a step of stage 1 changes and what it leaves alone; replays, resuming, order of reads and writes. */
 import * as assert from 'uvu/assert';
 import type { ActionOptions } from '../../engine/action/options.ts';
-import { enterStage1 } from '../../engine/action/stage1_parts.ts';
+import { enterStage1, type Substage } from '../../engine/action/stage1_parts.ts';
+import type { Device } from '../../engine/device.ts';
 import type { Parameters, ParameterValues } from '../../engine/nn/parameters.ts';
 import type { Command, Recording } from '../../engine/recording.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { gpuTest, run } from '../harness.ts';
 import { bankRows, optionsOf, stage1Networks, stage1Run } from './stage1_run.ts';
 
-const of = (name: string, change: Partial<ActionOptions> = {}): ActionOptions => ({ ...optionsOf(name), ...change });
-type Run = Awaited<ReturnType<typeof stage1Run>>;
+/** Small patches, so that many steps are quick; cells of one voxel, so that there are 27 windows all the same. */
+const SIZE = [8, 8, 8] as const;
+const of = (name: string, change: Partial<ActionOptions> = {}): ActionOptions => {
+  const options = optionsOf(name);
+  return { ...options, local: { ...options.local, pool: 1 }, ...change };
+};
+const stage1On = (device: Device, substage: Substage, options: ActionOptions) =>
+  stage1Run(device, substage, options, SIZE);
+type Run = Awaited<ReturnType<typeof stage1On>>;
 
 /** Every value the run trains or remembers. */
 const state = async ({ stage }: Run) => Object.fromEntries(await stage.save());
@@ -21,7 +29,7 @@ gpuTest(
   '1b: replays, a resumed run and a run built anew agree to the bit; nothing is mapped in a step',
   async (device) => {
     const options = of('run_1b');
-    const first = await stage1Run(device, '1b', options);
+    const first = await stage1On(device, '1b', options);
     const begin = await first.stage.save();
     for (const { commands } of [first.recording]) {
       assert.ok(commands.length > 100);
@@ -51,7 +59,7 @@ gpuTest(
     for (let i = 0; i < 4; i++) first.submit(i);
     assert.equal(await state(first), straight);
 
-    const anew = await stage1Run(device, '1b', options);
+    const anew = await stage1On(device, '1b', options);
     anew.stage.load(half);
     anew.submit(3);
     assert.equal(await state(anew), straight);
@@ -64,7 +72,7 @@ gpuTest(
   '1a trains the encoder and the global head only, to the bit, and 1b goes on with its networks',
   async (device) => {
     const options = of('run_1a');
-    const run = await stage1Run(device, '1a', options);
+    const run = await stage1On(device, '1a', options);
     const before = await state(run);
     for (let i = 0; i < 2; i++) run.submit(i);
     const filled = await state(run);
@@ -95,19 +103,19 @@ gpuTest(
 
 gpuTest('the teacher moves by its average alone and hands the bank its keys', async (device) => {
   // m = 1: a teacher that gradients or the optimiser could reach would not stay.
-  const still = await stage1Run(device, '1b', of('run_1b', { teacher: { m: 1, update: 'after' } }));
+  const still = await stage1On(device, '1b', of('run_1b', { teacher: { m: 1, update: 'after' } }));
   const before = await state(still);
   for (let i = 0; i < 3; i++) still.submit(i);
   const after = await state(still);
   sameValues(after.teacher, before.teacher);
   sameValues(after['teacher.projectors'], before['teacher.projectors']);
   // m = 0 copies the student, after the update or before it.
-  const copying = await stage1Run(device, '1b', of('run_1b', { teacher: { m: 0, update: 'after' } }));
+  const copying = await stage1On(device, '1b', of('run_1b', { teacher: { m: 0, update: 'after' } }));
   for (let i = 0; i < 3; i++) copying.submit(i);
   const copied = await state(copying);
   sameValues(copied.teacher, copied.student);
   sameValues(copied['teacher.projectors'], copied.projectors);
-  const late = await stage1Run(device, '1b', of('run_1b', { teacher: { m: 0, update: 'before' } }));
+  const late = await stage1On(device, '1b', of('run_1b', { teacher: { m: 0, update: 'before' } }));
   for (let i = 0; i < 2; i++) late.submit(i);
   const student = (await state(late)).student;
   late.submit(2);
@@ -116,7 +124,7 @@ gpuTest('the teacher moves by its average alone and hands the bank its keys', as
 
 gpuTest("'before' and 'after' the step give the same losses; the teacher ends one update behind", async (device) => {
   const losses = async (update: 'before' | 'after') => {
-    const run = await stage1Run(device, '1b', of('run_1b', { teacher: { m: 0.5, update } }));
+    const run = await stage1On(device, '1b', of('run_1b', { teacher: { m: 0.5, update } }));
     const found: number[] = [];
     for (let i = 0; i < 4; i++) found.push((await run.step(i)).loss);
     return { found, teacher: (await state(run)).teacher };
@@ -144,7 +152,7 @@ function uses(recording: Recording, t: Tensor): { reads: number[]; writes: numbe
 gpuTest('banks are read before the step writes them: no sample meets its own key', async (device) => {
   const options = of('run_1b');
   const four = { ...options, global: { ...options.global, K: 4 }, local: { ...options.local, K: 4 } };
-  const run = await stage1Run(device, '1b', four);
+  const run = await stage1On(device, '1b', four);
   const begin = await run.stage.save();
   for (const { bank } of run.stage.parts) {
     const { reads, writes } = uses(run.recording, bank.rows);
@@ -173,18 +181,18 @@ gpuTest(
   async (device) => {
     const options = of('run_1b');
     const without = (part: 'global' | 'local', from = options) => ({ ...from, [part]: { ...from[part], weight: 0 } });
-    const whole = await stage1Run(device, '1b', options);
-    const noLocal = await stage1Run(device, '1b', without('local'));
+    const whole = await stage1On(device, '1b', options);
+    const noLocal = await stage1On(device, '1b', without('local'));
     assert.is(noLocal.networks.heads.local, undefined);
     assert.equal(Object.keys(noLocal.log), ['loss', 'supervised', 'ce', 'dice', 'global', 'global_cosine', 'norm']);
-    const noGlobal = await stage1Run(device, '1b', without('global'));
+    const noGlobal = await stage1On(device, '1b', without('global'));
     const before = await state(noGlobal);
     for (let i = 0; i < 3; i++) noGlobal.submit(i);
     const after = await state(noGlobal);
     sameValues(after.projectors, before.projectors, (name) => name.startsWith('global_'));
     assert.not.equal(after.projectors.get('local_head.0.weight'), before.projectors.get('local_head.0.weight'));
 
-    const alone = await stage1Run(device, '1b', without('global', without('local') as typeof options));
+    const alone = await stage1On(device, '1b', without('global', without('local') as typeof options));
     // The teacher still follows (one update writes it), but no pass reads it.
     const passes = ({ recording, networks }: Run) => uses(recording, networks.teacher.network.flat);
     assert.ok(passes(whole).reads.length > 0);
@@ -200,7 +208,7 @@ gpuTest(
 
 gpuTest('destroying a stage frees all it made', async (device) => {
   const held = device.bytesHeld;
-  const networks = await stage1Networks(device, of('run_1b'));
+  const networks = await stage1Networks(device, of('run_1b'), SIZE);
   const student: Parameters = networks.student.network;
   for (const substage of ['1a', '1b'] as const) enterStage1(networks, substage).destroy();
   networks.destroy();
