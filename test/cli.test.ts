@@ -235,7 +235,10 @@ test('synth, check and evaluate do their work and refuse to replace it', () =>
     await writeFiles(folder, { 'demo/data/notes.txt': 'mine' });
     const demo = await start(['demo'], folder);
     assert.is(demo.code, 2);
-    assert.is(demo.err, 'error: demo/data is not empty (it holds notes.txt); give a new or empty folder\n');
+    assert.is(
+      demo.err,
+      'error: demo/data/notes.txt is not from synth, and --force removes nothing but its phantoms; move it away or give another folder\n',
+    );
   }));
 
 test('a data set with errors: check tells all, train and plan stop before they ask for a GPU', () =>

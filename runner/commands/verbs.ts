@@ -170,7 +170,7 @@ export const VERBS: readonly Verb[] = [
     details:
       'Makes a small data set of phantoms in the folder (default: demo), trains on it, predicts its test volumes, prints a table of scores and the path of a picture.',
     flags: [
-      ['--steps <n>', 'training steps (default: 150)', whole(1)],
+      ['--steps <n>', 'training steps (default: 360)', whole(1)],
       ['--force', 'begin again where the folder holds an earlier demo'],
     ],
     examples: ['demo', 'demo /tmp/demo --gpu llvmpipe'],
