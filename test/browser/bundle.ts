@@ -10,6 +10,8 @@ const FIXTURES = join(TEST, 'fixtures', 'torch');
 const pageParts: Plugin = {
   name: 'page parts',
   setup(bundler) {
+    const uvu = join(TEST, 'browser', 'uvu.ts');
+    bundler.onResolve({ filter: /^uvu$/ }, ({ importer }) => (importer === uvu ? undefined : { path: uvu }));
     bundler.onLoad({ filter: /runner[\\/]host[\\/]node\.ts$/ }, () => ({
       contents: readFileSync(join(TEST, 'browser', 'host.ts')),
       resolveDir: join(TEST, 'browser'),
