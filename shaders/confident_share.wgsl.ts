@@ -36,7 +36,7 @@ ${flatMain}
   );
 }
 
-/** share: weights[i] = confident / valid of sample i, 0 where nothing is valid. */
+/** share: weights[i] = confident / valid of sample i, 0 where nothing is valid, and their mean. One invocation. */
 export function shareKernel(): Kernel {
   return kernel(
     'share',
@@ -45,10 +45,17 @@ struct Params { samples: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> sums: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> weights: array<f32>;
+@group(0) @binding(3) var<storage, read_write> mean: array<vec4f>;
 ${flatIndex}
 ${flatMain}
-  if (i >= p.samples) { return; }
-  weights[i] = sums[i].x / max(sums[i].y, 1.0);
+  if (i >= 1u) { return; }
+  var sum = 0.0;
+  for (var sample = 0u; sample < p.samples; sample++) {
+    let share = sums[sample].x / max(sums[sample].y, 1.0);
+    weights[sample] = share;
+    sum += share;
+  }
+  mean[0] = vec4f(sum / f32(p.samples), 0.0, 0.0, 0.0);
 }
 `,
   );

@@ -7,7 +7,7 @@ import { type SampleFeaturesOptions, tapChannels } from '../ops/sample_features.
 import type { Recording } from '../recording.ts';
 import { padChannels } from '../shape.ts';
 import { channels, rows, type Tensor, volumeShape } from '../tensor.ts';
-import type { FeatureLevels, RepresentationHead } from './representation.ts';
+import type { FeatureLevels, HeadKind, RepresentationHead } from './representation.ts';
 import type { VoxelIndex } from './sampling.ts';
 
 /** Weights of classMeans that are held at once. */
@@ -84,6 +84,14 @@ function parts(voxels: number, columnsPerLine: number): MeanPart[] {
   return found;
 }
 
+/** Errors: UsageError for a head that is not affine, whose mean is not the head of the mean. */
+export function checkHead(kind: HeadKind): void {
+  if (kind === 'dense-3x3x3') return;
+  throw new UsageError(
+    `stage2.prototypes 'exact' needs an affine head, but stage2.head is '${kind}'; set stage2.prototypes to 'sampled' or stage2.head to 'dense-3x3x3'`,
+  );
+}
+
 /** Mean representation of each class over all its voxels, [classes, d], not normalised. Errors: UsageError for a head that is not affine. */
 export function exactPrototypes(
   rec: Recording,
@@ -92,10 +100,6 @@ export function exactPrototypes(
   levels: FeatureLevels,
   index: VoxelIndex,
 ): Tensor {
-  if (head.kind !== 'dense-3x3x3') {
-    throw new UsageError(
-      `stage2.prototypes 'exact' needs an affine head, but stage2.head is '${head.kind}'; set stage2.prototypes to 'sampled' or stage2.head to 'dense-3x3x3'`,
-    );
-  }
+  checkHead(head.kind);
   return rec.noGrad(() => head.forward(rec, parameters, classMeans(rec, levels, index, head.sampling)));
 }

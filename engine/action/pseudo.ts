@@ -14,14 +14,14 @@ export function pseudoLabels(rec: Recording, image: Tensor, teacherLogits: Tenso
 
 /**
  * w_b (method.md 4.5): the share of each sample's valid voxels whose confidence is at least `threshold`; 0 when none is
- * valid. Labels dense u32 and confidence dense f32 [B, ...] -> dense f32 [B]. A constant: no gradient.
+ * valid. Labels dense u32 and confidence dense f32 [B, ...] -> weights dense f32 [B] and their mean [1]. Constants: no gradient.
  */
 export function confidentShare(
   rec: Recording,
   { labels, confidence }: Pick<PseudoLabelled, 'labels' | 'confidence'>,
   classes: number,
   threshold: number,
-): Tensor {
+): { weights: Tensor; mean: Tensor } {
   const [samples, ...rest] = labels.shape;
   const rows = product(rest);
   const lanes = lanesOf(rows);
@@ -31,20 +31,21 @@ export function confidentShare(
   rec.dispatch(confidentShareKernel(), { labels, confidence, y: partial }, params, count);
   const sums = sumRowsInto(rec, partial, rec.tensor([samples, 4], 'confident_sums'), { groups: samples });
   const weights = rec.tensor([samples], 'confident_share', { dense: true });
-  rec.dispatch(shareKernel(), { sums, weights }, { samples }, samples);
-  return weights;
+  const mean = rec.tensor([1], 'confident_mean');
+  rec.dispatch(shareKernel(), { sums, weights, mean }, { samples }, 1);
+  return { weights, mean };
 }
 
 /**
  * L_unsup (method.md 4.5) = (1 / |Omega|) sum over valid voxels of w_b CE(logits, label). Logits [B, D, H, W, C], gradient to
- * them only. `weights` is confidentShare of the same labels. Returns [1]; 0 when nothing is valid or confident.
+ * them only. `confident` is the mean of w_b, for the log. Each [1]; 0 when nothing is valid or confident.
  */
 export function unsupervisedLoss(
   rec: Recording,
   logits: Tensor,
   mixed: Pick<PseudoLabelled, 'labels' | 'confidence'>,
   threshold: number,
-): { loss: Tensor; weights: Tensor } {
-  const weights = confidentShare(rec, mixed, channels(logits), threshold);
-  return { loss: crossEntropy(rec, logits, mixed.labels, { weights }), weights };
+): { loss: Tensor; confident: Tensor } {
+  const { weights, mean } = confidentShare(rec, mixed, channels(logits), threshold);
+  return { loss: crossEntropy(rec, logits, mixed.labels, { weights }), confident: mean };
 }
