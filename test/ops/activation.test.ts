@@ -1,6 +1,7 @@
-import { leakyRelu, relu } from '../../engine/ops/activation.ts';
+import { gelu, leakyRelu, relu } from '../../engine/ops/activation.ts';
 import { checkOp, gpuTest, run } from '../harness.ts';
 import { random } from '../reference/dense.ts';
+import { geluGrad, gelu as geluReference } from '../reference/gelu.ts';
 import { leakyReluGrad, leakyRelu as leakyReluReference } from '../reference/leaky_relu.ts';
 
 for (const shape of [
@@ -23,6 +24,15 @@ for (const shape of [
       op: (rec, t) => relu(rec, t.x),
       expected: leakyReluReference(x, 0),
       gradients: (dy) => ({ x: leakyReluGrad(x, dy, 0) }),
+    }),
+  );
+  gpuTest(`gelu [${shape}] equals the reference to the error of its erf, both ways`, (device) =>
+    checkOp(device, 'gelu', {
+      inputs: { x },
+      op: (rec, t) => gelu(rec, t.x),
+      expected: geluReference(x),
+      gradients: (dy) => ({ x: geluGrad(x, dy) }),
+      tolerance: { absolute: 2e-6 },
     }),
   );
 }
