@@ -60,7 +60,7 @@ export async function writeFileAtomic(
     throw new UsageError(`${path} exists already; give another place or --force to replace it`);
   }
   await writing(path, async () => {
-    await mkdir(dirname(path), { recursive: true });
+    await makeFolder(dirname(path));
     const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
     try {
       const file = await open(temporary, 'wx');
@@ -81,13 +81,32 @@ export async function writeFileAtomic(
 /** Makes the folder, or takes one that holds nothing. @throws UsageError where it holds something or is a file. */
 export async function makeEmptyFolder(path: string): Promise<void> {
   await writing(path, async () => {
-    await mkdir(path, { recursive: true });
+    await makeFolder(path);
     const held = (await readdir(path)).filter((name) => name !== '.DS_Store');
     if (held.length === 0) return;
     throw new UsageError(
       `${path} is not empty (it holds ${held.slice(0, 3).join(', ')}${held.length > 3 ? ` and ${held.length - 3} more` : ''}); give a new or empty folder`,
     );
   });
+}
+
+/** As `mkdir -p`. Node's own says ENOENT where the disk is read-only, and never ends in places such as /proc. */
+export async function makeFolder(path: string): Promise<void> {
+  const make = async () => {
+    try {
+      await mkdir(path);
+    } catch (failure) {
+      const there = await stat(path).catch(() => undefined);
+      if (!there?.isDirectory()) throw failure;
+    }
+  };
+  try {
+    await make();
+  } catch (failure) {
+    if ((failure as NodeJS.ErrnoException).code !== 'ENOENT' || dirname(path) === path) throw failure;
+    await makeFolder(dirname(path));
+    await make();
+  }
 }
 
 export async function exists(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
-import { appendFile, mkdir, readFile } from 'node:fs/promises';
+import { appendFile, readFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import type { RunStore } from '../train/run_store.ts';
-import { readFailure, writeFailure, writeFileAtomic } from './files.ts';
+import { makeFolder, readFailure, writeFailure, writeFileAtomic } from './files.ts';
 
 /** A run folder on disk. Errors: FitError for a full disk, UsageError for a place that cannot be written. */
 export function runFolder(folder: string): RunStore {
@@ -18,7 +18,7 @@ export function runFolder(folder: string): RunStore {
     write: (path, content) => writeFileAtomic(join(folder, path), content, { overwrite: true }),
     async append(path, text) {
       try {
-        await mkdir(dirname(join(folder, path)), { recursive: true });
+        await makeFolder(dirname(join(folder, path)));
         await appendFile(join(folder, path), text);
       } catch (failure) {
         throw writeFailure(join(folder, path), failure);

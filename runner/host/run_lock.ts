@@ -1,9 +1,9 @@
 import { randomUUID } from 'node:crypto';
-import { link, mkdir, readdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
+import { link, readdir, readFile, rename, rm, stat, unlink, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { UsageError } from '../../engine/errors.ts';
-import { writeFailure } from './files.ts';
+import { makeFolder, writeFailure } from './files.ts';
 
 const LOCK = '.lock';
 /** The owner touches its lock this often. */
@@ -28,7 +28,7 @@ export async function lockRunFolder(folder: string): Promise<() => Promise<void>
   const mine = join(folder, `${LOCK}.${token}.tmp`);
   const owner: Owner = { pid: process.pid, host: hostname(), token };
   try {
-    await mkdir(folder, { recursive: true });
+    await makeFolder(folder);
     await writeFile(mine, JSON.stringify(owner));
   } catch (failure) {
     throw writeFailure(folder, failure);
