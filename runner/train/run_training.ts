@@ -48,22 +48,16 @@ export interface TrainingResult {
 export async function runTraining(input: TrainingInput, events: TrainingEvents): Promise<TrainingResult> {
   const { device, config, split, store } = input;
   const hash = await runHash(config, split);
+  const saved = await readCheckpoint(store, hash);
   const labelled = await prepareCases(input, split.labelled);
   const validation = await prepareCases(input, split.validation);
   assertForeground(labelled, input.dataset);
   const trainer = await createSupervised(device, config, labelled, input.dataset.labels.length);
   try {
-    let best: Checkpoint['best'] = null;
-    let from = 0;
-    const saved = await store.read(RUN_FILES.latest);
-    if (saved) {
-      const name = `${store.name}/${RUN_FILES.latest}`;
-      const checkpoint = decodeCheckpoint(saved, name);
-      assertSameRun(checkpoint, hash, name);
-      trainer.load(checkpoint.groups);
-      from = checkpoint.step;
-      best = checkpoint.best;
-    } else await store.write(RUN_FILES.modelCard, `${JSON.stringify(modelCard(input, 0), null, 2)}\n`);
+    const { step: from, groups } = saved ?? { step: 0 };
+    let best: Checkpoint['best'] = saved?.best ?? null;
+    if (groups) trainer.load(groups);
+    else await store.write(RUN_FILES.modelCard, `${JSON.stringify(modelCard(input, 0), null, 2)}\n`);
     const voxels = labelled.reduce((sum, item) => sum + item.image.length, 0);
     events.onReady({ trainer, from, voxels, validation: validation.length });
 
@@ -102,6 +96,16 @@ export async function runTraining(input: TrainingInput, events: TrainingEvents):
   } finally {
     trainer.destroy();
   }
+}
+
+/** The checkpoint to continue from, if there is one. Errors: DataError for a damaged one, UsageError for another run's. */
+async function readCheckpoint(store: RunStore, hash: string): Promise<Checkpoint | undefined> {
+  const bytes = await store.read(RUN_FILES.latest);
+  if (!bytes) return undefined;
+  const name = `${store.name}/${RUN_FILES.latest}`;
+  const checkpoint = decodeCheckpoint(bytes, name);
+  assertSameRun(checkpoint, hash, name);
+  return checkpoint;
 }
 
 /** Identifies what a checkpoint may continue: the configuration but for how often things are saved, and the split. */
