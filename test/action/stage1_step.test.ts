@@ -1,13 +1,17 @@
 /** What a step of stage 1 changes and what it leaves alone; replays, resuming, order of reads and writes. */
 import * as assert from 'uvu/assert';
 import type { ActionOptions } from '../../engine/action/options.ts';
-import { enterStage1, type Substage } from '../../engine/action/stage1_parts.ts';
+import { recordStage1a } from '../../engine/action/stage1.ts';
+import { createStage1Networks, enterStage1, type Substage } from '../../engine/action/stage1_parts.ts';
 import type { Device } from '../../engine/device.ts';
-import type { Parameters, ParameterValues } from '../../engine/nn/parameters.ts';
-import type { Command, Recording } from '../../engine/recording.ts';
+import { Parameters, type ParameterValues } from '../../engine/nn/parameters.ts';
+import { unet3d } from '../../engine/nn/unet3d.ts';
+import { Program } from '../../engine/program.ts';
+import { type Command, Recording } from '../../engine/recording.ts';
+import { createStepCounters } from '../../engine/step_counters.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { gpuTest, run } from '../harness.ts';
-import { bankRows, optionsOf, stage1Networks, stage1Run } from './stage1_run.ts';
+import { bankRows, optionsOf, stage1Networks, stage1Run, viewsOf } from './stage1_run.ts';
 
 /** Small patches, so that many steps are quick; cells of one voxel, so that there are 27 windows all the same. */
 const SIZE = [8, 8, 8] as const;
@@ -203,6 +207,44 @@ gpuTest(
       assert.is(found.loss, found.supervised);
     }
     assert.equal(await alone.networks.student.projectors.read(), heads);
+  },
+);
+
+gpuTest(
+  'batch norm and dropout: the teacher drops nothing and keeps running statistics of its own view',
+  async (device) => {
+    // A bank that starts full: the step learns at once.
+    const global = { ...of('run_1a').global, bankStart: 'gaussian' as const };
+    const options = of('run_1a', { teacher: { m: 1, update: 'after' }, global });
+    const unet = unet3d({ inChannels: 1, classes: 3, channels: [4, 8, 16], norm: 'batch', dropout: 0.5 });
+    const student = Parameters.create(device, unet.specs);
+    const networks = await createStage1Networks(device, unet, student, SIZE, options, 0);
+    const stage = enterStage1(networks, '1a');
+    const shape = [4, ...SIZE, 1];
+    const weak = device.tensor(shape, 'weak', { data: viewsOf(0, SIZE).weak });
+    const strong = device.tensor(shape, 'strong', { data: viewsOf(0, SIZE).strong });
+    const counters = createStepCounters(device, 1);
+    const begin = await stage.save();
+    const stepAt = async (step: number) => {
+      counters.setStep(step);
+      stage.load(begin);
+      stage.setStep(2);
+      const rec = new Recording(device, '1a');
+      recordStage1a(rec, stage, { weak, strong }, { dropout: { counters: counters.tensor, stream: 7 } });
+      (await Program.create(rec)).run();
+      return Object.fromEntries(await stage.save());
+    };
+    const [one, other] = [await stepAt(1), await stepAt(2)];
+    assert.equal(one.global_bank, other.global_bank);
+    assert.not.equal(one.student, other.student);
+    const mean = 'encoder.0.0.norm.running_mean';
+    assert.not.equal(one.teacher.get(mean), begin.get('teacher')?.get(mean));
+    assert.not.equal(one.teacher.get(mean), one.student.get(mean));
+    sameValues(one.teacher, begin.get('teacher') as ParameterValues, (name) => !name.includes('running_'));
+    assert.throws(
+      () => recordStage1a(new Recording(device, 'no counters'), stage, { weak, strong }),
+      /training with dropout 0.5 needs random counters/,
+    );
   },
 );
 
