@@ -1,4 +1,7 @@
 import type { Triple } from '../shape.ts';
+import type { ContrastOptions } from './contrast.ts';
+import type { MixOptions } from './mix.ts';
+import type { HeadOptions } from './representation.ts';
 
 /** How one stage updates the student: SGD with polynomial decay of the rate after a linear warm-up. */
 export interface StageSchedule {
@@ -85,15 +88,15 @@ export interface Stage1bOptions extends StageSchedule {
 }
 
 /** Stage 2: L_sup + r(t) (unsupWeight L_unsup + ancoWeight L_anco) (method.md 4). */
-export interface Stage2Options extends StageSchedule {
+export interface Stage2Options extends StageSchedule, MixOptions, ContrastOptions, HeadOptions {
   readonly labelledBatch: number;
   readonly unlabelledBatch: number;
+  /** The student sees both batches at once, or one after the other, which differs with batch norm only. */
+  readonly passes: 'joint' | 'separate';
   /** Weights the teacher starts from: stage 1's EMA (intended) or the student (the official code). */
   readonly teacherStart: 'ema' | 'student';
   /** Batch norm of the teacher: by its running statistics or by the batch's. */
   readonly teacherNorm: 'eval' | 'train';
-  /** 'both' takes ClassMix or CutMix, half each. */
-  readonly mixing: 'classmix' | 'cutmix' | 'cutout' | 'both' | 'none';
   /** Voxels at least this confident count towards an image's weight w_b, and make a query easy. */
   readonly strongConfidence: number;
   /** Unlabelled voxels at least this confident take part in L_anco. */
@@ -104,20 +107,6 @@ export interface Stage2Options extends StageSchedule {
   readonly ancoWeight: number;
   /** Share of the steps over which both weights rise by exp(-5 (1 - t)^2); 0 for full weight at once. */
   readonly ramp: number;
-  /** Q: queries a class. */
-  readonly queries: number;
-  /** Queries from voxels the student is unsure of, or from all of a class. */
-  readonly queryChoice: 'hard' | 'any';
-  /** Negative keys of a query. */
-  readonly negatives: number;
-  /** Keys drawn once for all queries of a class, or anew for each query. */
-  readonly keys: 'per-class' | 'per-query';
-  /** tau_an: temperature of the contrast and of the choice of negative classes. */
-  readonly tau: number;
-  /** Width of the representation head's hidden layer. */
-  readonly headHidden: number;
-  /** Length of a representation. */
-  readonly headChannels: number;
 }
 
 /** Every constant of ACTION, by the names of method.md. */
@@ -153,9 +142,10 @@ export const paper: ActionOptions = {
   stage2: {
     ...published,
     ...{ steps: 30000, nesterov: true, labelledBatch: 2, unlabelledBatch: 2, teacherStart: 'ema', teacherNorm: 'eval' },
-    ...{ mixing: 'classmix', strongConfidence: 0.97, weakConfidence: 0.7, unsupWeight: 1, ancoWeight: 0.01, ramp: 0 },
-    ...{ queries: 256, queryChoice: 'hard', negatives: 512, keys: 'per-class', tau: 0.5 },
-    ...{ headHidden: 128, headChannels: 128 },
+    ...{ passes: 'separate', mixing: 'classmix', box: 'slab', keepOneClass: false, strongConfidence: 0.97 },
+    ...{ weakConfidence: 0.7, unsupWeight: 1, ancoWeight: 0.01, ramp: 0, queries: 256, queryChoice: 'hard' },
+    ...{ negatives: 512, negativeClasses: 'related', keys: 'per-class', prototypes: 'exact', tau: 0.5 },
+    ...{ head: 'dense-3x3x3', headHidden: 128, headChannels: 128, alignCorners: true },
   },
 };
 
@@ -176,9 +166,10 @@ export const small: ActionOptions = {
   stage2: {
     ...warmed,
     ...{ rate: 0.3, steps: 350, nesterov: true, labelledBatch: 2, unlabelledBatch: 2 },
-    ...{ teacherStart: 'student', teacherNorm: 'eval', mixing: 'both', strongConfidence: 0.97, weakConfidence: 0.7 },
-    ...{ unsupWeight: 1, ancoWeight: 0.01, ramp: 0.3, queries: 256, queryChoice: 'hard', negatives: 512 },
-    ...{ keys: 'per-class', tau: 0.5, headHidden: 64, headChannels: 32 },
+    ...{ passes: 'joint', teacherStart: 'student', teacherNorm: 'eval', mixing: 'both', box: 'cuboid' },
+    ...{ keepOneClass: true, strongConfidence: 0.97, weakConfidence: 0.7, unsupWeight: 1, ancoWeight: 0.01, ramp: 0.3 },
+    ...{ queries: 256, queryChoice: 'hard', negatives: 512, negativeClasses: 'related', keys: 'pool' },
+    ...{ prototypes: 'sampled', tau: 0.5, head: 'pointwise', headHidden: 64, headChannels: 32, alignCorners: false },
   },
 };
 

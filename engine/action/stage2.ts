@@ -1,0 +1,159 @@
+import { gradientNorm } from '../nn/clip.ts';
+import { emaUpdate } from '../nn/ema.ts';
+import type { UnetMode, UnetOutput } from '../nn/unet3d.ts';
+import { add, scale, scaleBy } from '../ops/elementwise.ts';
+import { randomWords } from '../ops/random_words.ts';
+import { sliceBatch } from '../ops/slice.ts';
+import { diceCrossEntropy } from '../ops/soft_dice.ts';
+import type { Recording } from '../recording.ts';
+import { storedBytes, type Tensor } from '../tensor.ts';
+import { anatomicalContrast, CONTRAST_STREAMS, type ContrastDraws, drawContrast } from './contrast.ts';
+import { mix, mixWords, type PseudoLabelled } from './mix.ts';
+import { pseudoLabels, unsupervisedLoss } from './pseudo.ts';
+import type { FeatureLevels } from './representation.ts';
+import { indexVoxels, voxelCodes } from './sampling.ts';
+import type { Stage2 } from './stage2_parts.ts';
+
+/** A step's patches; intensity changes of the labelled ones are done already. */
+export interface Stage2Batch {
+  /** [labelled, D, H, W, C] */
+  readonly labelled: Tensor;
+  /** Dense u32 [labelled, D, H, W]; labels of C and above are ignored. */
+  readonly labels: Tensor;
+  /** [unlabelled, D, H, W, C], before intensity changes. */
+  readonly unlabelled: Tensor;
+}
+
+/** Changes of intensity, never of geometry, appended where a network sees an image; none by default. */
+export interface Stage2Views {
+  /** Of the unlabelled patches, before the teacher. */
+  readonly teacher?: (rec: Recording, image: Tensor) => Tensor;
+  /** Of the mixed patches, before the student. */
+  readonly student?: (rec: Recording, image: Tensor) => Tensor;
+}
+
+/** Random words of a step. */
+export interface Stage2Draws extends ContrastDraws {
+  /** [unlabelled, mixWords(classes)] */
+  readonly mix: Tensor;
+}
+
+/** Streams that drawStage2 takes, from the given one on. */
+export const STAGE2_STREAMS = 1 + CONTRAST_STREAMS;
+
+/** Losses, mean image weight and gradient norm of a step for the log, [1] each. */
+export type StepLog = Readonly<Record<string, Tensor>>;
+
+/** Fresh draws for every replay; `counters` dense u32 [seed, step]. */
+export function drawStage2(rec: Recording, { unet, options }: Stage2, counters: Tensor, stream: number): Stage2Draws {
+  const { classes } = unet.settings;
+  const { stage2 } = options;
+  return {
+    mix: randomWords(rec, counters, stream, [stage2.unlabelledBatch, mixWords(classes)]),
+    ...drawContrast(rec, counters, stream + 1, classes, stage2),
+  };
+}
+
+/**
+ * A step of stage 2 (method.md 4): L_sup + r(t) (L_unsup + 0.01 L_anco) on a labelled and an unlabelled batch, the latter with
+ * the teacher's pseudo-labels and mixed. Nothing in it waits for the host.
+ *
+ * @param mode of the student's passes: where dropout draws from; a second pass takes the next stream
+ */
+export function recordStage2(
+  rec: Recording,
+  stage: Stage2,
+  batch: Stage2Batch,
+  draws: Stage2Draws,
+  views: Stage2Views = {},
+  mode: UnetMode = {},
+): StepLog {
+  const { unet, scalars } = stage;
+  const { stage2 } = stage.options;
+  const { classes } = unet.settings;
+
+  const pseudo = teacherLabels(rec, stage, batch.unlabelled, views);
+  const mixed = mix(rec, pseudo, classes, draws.mix, stage2);
+  const strong = views.student ? views.student(rec, mixed.image) : mixed.image;
+  const { labelled, unlabelled, levels } = studentPasses(rec, stage, batch.labelled, strong, mode);
+
+  const supervised = diceCrossEntropy(rec, labelled, batch.labels);
+  const log: Record<string, Tensor> = { supervised: supervised.loss, ce: supervised.ce, dice: supervised.dice };
+  const terms: Tensor[] = [];
+  if (stage2.unsupWeight > 0) {
+    const { loss, confident } = unsupervisedLoss(rec, unlabelled, mixed, stage2.strongConfidence);
+    terms.push(scale(rec, loss, stage2.unsupWeight));
+    Object.assign(log, { unsupervised: loss, confident });
+  }
+  if (stage2.ancoWeight > 0) {
+    const passes = [
+      { logits: labelled, labels: batch.labels },
+      { logits: unlabelled, ...mixed },
+    ];
+    const thresholds = { weak: stage2.weakConfidence, strong: stage2.strongConfidence };
+    const index = indexVoxels(rec, voxelCodes(rec, passes, thresholds), classes);
+    const { head, student } = stage;
+    log.contrast = anatomicalContrast(rec, head, student.head!, levels, index, draws, stage2);
+    terms.push(scale(rec, log.contrast, stage2.ancoWeight));
+  }
+  let loss = supervised.loss;
+  if (terms.length > 0) {
+    const unlabelledTerms = terms.reduce((a, b) => add(rec, a, b));
+    loss = add(rec, loss, scaleBy(rec, unlabelledTerms, scalars.tensor, scalars.index('ramp')));
+  }
+  return { loss, ...log, norm: update(rec, stage, loss) };
+}
+
+/** Pseudo-labels of the unlabelled patches as they are: what the teacher says of its view of them. */
+function teacherLabels(rec: Recording, stage: Stage2, image: Tensor, views: Stage2Views): PseudoLabelled {
+  const mode: UnetMode = { training: stage.options.stage2.teacherNorm === 'train', dropout: false };
+  return rec.noGrad(() => {
+    const view = views.teacher ? views.teacher(rec, image) : image;
+    return pseudoLabels(rec, image, stage.unet.forward(rec, stage.teacher, view, mode).logits);
+  });
+}
+
+/** Logits of both batches, and the feature levels over all their samples, labelled ones first. */
+function studentPasses(
+  rec: Recording,
+  { unet, student, options }: Stage2,
+  labelled: Tensor,
+  unlabelled: Tensor,
+  mode: UnetMode,
+): { labelled: Tensor; unlabelled: Tensor; levels: FeatureLevels } {
+  const levelsOf = (passes: UnetOutput[]) => passes[0].features.map((_, level) => passes.map((p) => p.features[level]));
+  if (options.stage2.passes === 'joint') {
+    const output = unet.forward(rec, student.network, joined(rec, labelled, unlabelled), mode);
+    const [first, all] = [labelled.shape[0], output.logits.shape[0]];
+    return {
+      labelled: sliceBatch(rec, output.logits, 0, first),
+      unlabelled: sliceBatch(rec, output.logits, first, all),
+      levels: levelsOf([output]),
+    };
+  }
+  const next = mode.dropout ? { ...mode, dropout: { ...mode.dropout, stream: mode.dropout.stream + 1 } } : mode;
+  const passes = [
+    unet.forward(rec, student.network, labelled, mode),
+    unet.forward(rec, student.network, unlabelled, next),
+  ];
+  return { labelled: passes[0].logits, unlabelled: passes[1].logits, levels: levelsOf(passes) };
+}
+
+/** Two batches of images as one; without gradient. */
+function joined(rec: Recording, a: Tensor, b: Tensor): Tensor {
+  const all = rec.tensor([a.shape[0] + b.shape[0], ...a.shape.slice(1)], 'student_batch');
+  rec.copy(a, { ...all, shape: a.shape });
+  rec.copy(b, { ...all, shape: b.shape, offset: storedBytes(a) });
+  return all;
+}
+
+/** Backward, clipped SGD, teacher right after it. Returns the gradient norm before clipping. */
+function update(rec: Recording, { student, teacher, optimisers, scalars, options }: Stage2, loss: Tensor): Tensor {
+  const sets = optimisers.map(({ parameters }) => parameters);
+  rec.backward(loss, { leaves: sets.flatMap((parameters) => parameters.leaves()) });
+  const norm = gradientNorm(rec, ...sets);
+  const { clip } = options.stage2;
+  for (const { optimiser } of optimisers) optimiser.step(rec, clip > 0 ? { norm, maxNorm: clip } : undefined);
+  emaUpdate(rec, teacher, student.network, scalars);
+  return norm;
+}

@@ -1,0 +1,124 @@
+import type { Device } from '../device.ts';
+import { DataError } from '../errors.ts';
+import type { Optimiser } from '../nn/optimiser.ts';
+import { Parameters, type ParameterValues } from '../nn/parameters.ts';
+import { emaDecay, polyRate, sigmoidRamp } from '../nn/schedule.ts';
+import { sgd } from '../nn/sgd.ts';
+import type { Unet3d } from '../nn/unet3d.ts';
+import type { Triple } from '../shape.ts';
+import { StepScalars } from '../step_scalars.ts';
+import type { ActionOptions } from './options.ts';
+import { type RepresentationHead, representationHead } from './representation.ts';
+import { checkStage2 } from './stage2_check.ts';
+import { createTeacher, destroyTeacher } from './teacher.ts';
+
+/** What changes from step to step of stage 2; the device reads it, nothing is recorded anew. */
+export type Stage2Scalar = 'learning_rate' | 'ema_decay' | 'ramp';
+
+/** Student, teacher, representation head and what trains them. */
+export interface Stage2 {
+  readonly unet: Unet3d;
+  readonly options: ActionOptions;
+  /** Evaluated at single voxels; the student's only (method.md 4.7). */
+  readonly head: RepresentationHead;
+  /** `head` is undefined with ancoWeight 0. */
+  readonly student: { readonly network: Parameters; readonly head?: Parameters };
+  readonly teacher: Parameters;
+  readonly optimisers: readonly { readonly parameters: Parameters; readonly optimiser: Optimiser }[];
+  readonly scalars: StepScalars<Stage2Scalar>;
+  /** Uploads what step 0, 1, ... of the stage needs. */
+  setStep(step: number): void;
+  /** Everything an exact resume needs beside the step, by group. */
+  save(): Promise<Map<string, ParameterValues>>;
+  /** The inverse. Errors: DataError when groups or shapes do not fit. */
+  load(groups: ReadonlyMap<string, ParameterValues>): void;
+  /** Frees all but the student's network, which was given. */
+  destroy(): void;
+}
+
+/**
+ * Errors: UsageError for options that stage 2 cannot run with.
+ *
+ * @param network the student's, trained by stage 1
+ * @param patch extents [z, y, x]
+ * @param ema stage 1's teacher, which this one starts from unless stage2.teacherStart is 'student'; without one it starts
+ *   from the student
+ */
+export async function createStage2(
+  device: Device,
+  unet: Unet3d,
+  network: Parameters,
+  patch: Triple,
+  options: ActionOptions,
+  seed: number,
+  ema?: Parameters,
+): Promise<Stage2> {
+  checkStage2(options);
+  const { stage2 } = options;
+  const channels = [...unet.settings.channels].reverse();
+  const head = representationHead(channels, patch, stage2);
+  const headParameters = stage2.ancoWeight > 0 ? Parameters.create(device, head.specs, { seed }) : undefined;
+  const { network: teacher } = await createTeacher({ network });
+  if (ema && stage2.teacherStart === 'ema') await teacher.copyFrom(ema);
+
+  const scalars = StepScalars.create<Stage2Scalar>(device, ['learning_rate', 'ema_decay', 'ramp']);
+  const sets = [
+    { name: 'network', parameters: network },
+    ...(headParameters ? [{ name: 'head', parameters: headParameters }] : []),
+  ];
+  const optimisers = sets.map((set) => ({ ...set, optimiser: sgd(set.parameters, scalars, stage2) }));
+
+  const groups: [string, Parameters][] = [
+    ['student', network],
+    ['teacher', teacher],
+    ...(headParameters ? [['head', headParameters] as [string, Parameters]] : []),
+  ];
+  return {
+    ...{ unet, options, head, teacher, optimisers, scalars },
+    student: { network, ...(headParameters && { head: headParameters }) },
+    setStep: (step) => scalars.set(stage2Scalars(options, step)),
+    async save() {
+      const saved = new Map<string, ParameterValues>();
+      for (const [name, parameters] of groups) saved.set(name, await parameters.read());
+      for (const { name, parameters, optimiser } of optimisers) {
+        for (const [key, state] of Object.entries(optimiser.state))
+          saved.set(`optimiser.${name}.${key}`, await parameters.read(state));
+      }
+      return saved;
+    },
+    load(saved) {
+      const group = (name: string): ParameterValues => {
+        const values = saved.get(name);
+        if (values) return values;
+        throw new DataError(
+          `the checkpoint has no '${name}', which stage 2 needs; it is of another stage or method: start a new run folder`,
+        );
+      };
+      for (const [name, parameters] of groups) parameters.load(group(name));
+      for (const { name, parameters, optimiser } of optimisers) {
+        for (const [key, state] of Object.entries(optimiser.state))
+          parameters.load(group(`optimiser.${name}.${key}`), state);
+      }
+    },
+    destroy() {
+      for (const { optimiser } of optimisers) optimiser.destroy();
+      scalars.destroy();
+      destroyTeacher({ network: teacher });
+      headParameters?.destroy();
+    },
+  };
+}
+
+/**
+ * The step scalars of step 0, 1, .... Without stage 1 the teacher is a true mean of the first students, so that it does not
+ * remember the untrained one.
+ */
+export function stage2Scalars(options: ActionOptions, step: number): Record<Stage2Scalar, number> {
+  const { stage1a, stage1b, stage2, teacher } = options;
+  const untrained = stage1a.steps === 0 && stage1b.steps === 0;
+  return {
+    learning_rate: polyRate(step, stage2),
+    ema_decay: untrained ? emaDecay(step, teacher.m) : teacher.m,
+    ramp: sigmoidRamp(step, stage2.ramp * stage2.steps),
+  };
+}

@@ -1,0 +1,156 @@
+/** What a step of stage 2 changes and what it leaves alone; replays, resuming, empty losses, options left out. */
+import * as assert from 'uvu/assert';
+import type { Stage2Options } from '../../engine/action/options.ts';
+import { stage2Scalars } from '../../engine/action/stage2_parts.ts';
+import type { Device } from '../../engine/device.ts';
+import type { ParameterValues } from '../../engine/nn/parameters.ts';
+import { gpuTest, run } from '../harness.ts';
+import { optionsOf, type RunName, stage2Run } from './stage2_run.ts';
+
+type Run = Awaited<ReturnType<typeof stage2Run>>;
+const state = async ({ stage }: Run) => Object.fromEntries(await stage.save());
+
+/** Counts mappings of buffers while `body` runs. */
+async function mappingsIn(run: Run, body: () => Promise<void>): Promise<number> {
+  const prototype = Object.getPrototypeOf(run.program.bufferOf(run.log.loss)) as GPUBuffer;
+  const { mapAsync } = prototype;
+  let mappings = 0;
+  prototype.mapAsync = function (...options) {
+    mappings++;
+    return mapAsync.apply(this, options);
+  };
+  try {
+    await body();
+  } finally {
+    prototype.mapAsync = mapAsync;
+  }
+  return mappings;
+}
+
+gpuTest('replays, a resumed run and a run built anew agree to the bit; nothing is mapped in a step', async (device) => {
+  for (const name of ['run_small', 'run_paper'] as RunName[]) {
+    const first = await stage2Run(device, name);
+    assert.ok(first.recording.commands.every(({ kind }) => ['dispatch', 'copy', 'clear'].includes(kind)));
+    const begin = await first.stage.save();
+    const mappings = await mappingsIn(first, async () => {
+      for (let i = 0; i < 2; i++) first.submit(i);
+      await device.idle();
+    });
+    assert.is(mappings, 0);
+    assert.is(await mappingsIn(first, async () => void (await first.program.read(first.log.loss))), 1);
+    const half = await first.stage.save();
+    first.submit(2);
+    const straight = await state(first);
+
+    first.stage.load(begin);
+    for (let i = 0; i < 3; i++) first.submit(i);
+    assert.equal(await state(first), straight, `${name} replayed`);
+
+    const anew = await stage2Run(device, name);
+    anew.stage.load(half);
+    anew.submit(2);
+    assert.equal(await state(anew), straight, `${name} resumed`);
+    half.delete('head');
+    assert.throws(() => anew.stage.load(half), /no 'head', which stage 2 needs/);
+    for (const { program } of [first, anew]) program.destroy();
+  }
+});
+
+const changed = (before: ParameterValues, after: ParameterValues): string[] =>
+  [...before].filter(([name, { data }]) => data.some((v, i) => v !== after.get(name)?.data[i])).map(([name]) => name);
+
+gpuTest('the teacher moves by 1 - m towards the new student and by no gradient; the head learns', async (device) => {
+  const run = await stage2Run(device, 'run_small');
+  assert.is(run.stage.teacher.flatGrad, undefined);
+  const before = await run.stage.save();
+  run.submit(0);
+  const after = await run.stage.save();
+  assert.is(changed(before.get('student')!, after.get('student')!).length, before.get('student')!.size);
+  assert.is(changed(before.get('head')!, after.get('head')!).length, before.get('head')!.size);
+  const { m } = optionsOf('run_small').teacher;
+  for (const [name, { data }] of after.get('teacher')!) {
+    const old = before.get('teacher')!.get(name)!.data;
+    const student = after.get('student')!.get(name)!.data;
+    data.forEach((v, i) => {
+      const expected = m * old[i] + (1 - m) * student[i];
+      if (Math.abs(v - expected) > 1e-6) assert.unreachable(`${name} ${i}: ${v}, expected ${expected}`);
+    });
+  }
+});
+
+/** One step's log with some options changed, and with what is uploaded changed by `prepare`. */
+async function logOf(device: Device, change: Partial<Stage2Options>, name: RunName = 'run_small') {
+  const run = await stage2Run(device, name, change);
+  const log = await run.step(5);
+  const values = await run.stage.save();
+  run.program.destroy();
+  return { log, values, commands: run.recording.commands.length, names: Object.keys(run.log) };
+}
+
+gpuTest('losses of weight 0 are not recorded, and the rest is a supervised step', async (device) => {
+  const all = await logOf(device, {});
+  const noContrast = await logOf(device, { ancoWeight: 0 });
+  const noUnsupervised = await logOf(device, { unsupWeight: 0 });
+  const neither = await logOf(device, { ancoWeight: 0, unsupWeight: 0 });
+  assert.equal(neither.names, ['loss', 'supervised', 'ce', 'dice', 'norm']);
+  assert.equal(noContrast.names, ['loss', 'supervised', 'ce', 'dice', 'unsupervised', 'confident', 'norm']);
+  assert.equal(noUnsupervised.names, ['loss', 'supervised', 'ce', 'dice', 'contrast', 'norm']);
+  assert.ok(neither.commands < noContrast.commands && noContrast.commands < all.commands);
+  assert.not(neither.values.has('head'));
+  assert.is(neither.log.loss, neither.log.supervised);
+  for (const { log } of [noContrast, noUnsupervised, neither]) assert.is(log.supervised, all.log.supervised);
+  assert.is(noContrast.log.unsupervised, all.log.unsupervised);
+  assert.is(noUnsupervised.log.contrast, all.log.contrast);
+});
+
+gpuTest(
+  'no confident and no unsure voxel: zero losses, finite, and the step of supervised training alone',
+  async (device) => {
+    const neither = await logOf(device, { ancoWeight: 0, unsupWeight: 0 });
+    // No probability reaches 1 here, so nothing is confident; with a strong threshold of 0 nothing is hard.
+    const unsure = await logOf(device, { strongConfidence: 1, ancoWeight: 0 });
+    assert.is(unsure.log.unsupervised, 0);
+    assert.is(unsure.log.confident, 0);
+    const easy = await logOf(device, { strongConfidence: 0, unsupWeight: 0 });
+    assert.is(easy.log.contrast, 0);
+    for (const { log, values } of [unsure, easy]) {
+      assert.is(log.loss, neither.log.supervised);
+      for (const [name, { data }] of values.get('student')!) {
+        assert.equal(data, neither.values.get('student')!.get(name)!.data, name);
+      }
+    }
+  },
+);
+
+gpuTest('every way of mixing, drawing and sampling runs and gives finite losses', async (device) => {
+  const kinds: [RunName, Partial<Stage2Options>][] = [
+    ['run_small', { mixing: 'cutmix', box: 'slab', keys: 'per-query', negatives: 8 }],
+    ['run_small', { mixing: 'cutout', keys: 'per-class', queryChoice: 'any' }],
+    ['run_paper', { mixing: 'none', negativeClasses: 'uniform', teacherNorm: 'train', keys: 'pool' }],
+  ];
+  for (const [name, change] of kinds) {
+    const { log } = await logOf(device, change, name);
+    for (const [key, value] of Object.entries(log)) assert.ok(Number.isFinite(value), `${key} is ${value}`);
+    assert.ok(log.contrast > 1 && log.unsupervised > 0);
+  }
+});
+
+gpuTest('the ramp, the rate and the decay of a step', async () => {
+  const options = optionsOf('run_small');
+  const { ramp, ema_decay } = stage2Scalars(options, 3);
+  assert.is(ema_decay, 0.9);
+  assert.ok(Math.abs(ramp - Math.exp(-5 * 0.25)) < 1e-12, 'half way through 6 of 20 steps');
+  assert.is(stage2Scalars(options, 6).ramp, 1);
+  assert.is(stage2Scalars({ ...options, stage2: { ...options.stage2, ramp: 0 } }, 0).ramp, 1);
+  const untrained = {
+    ...options,
+    stage1a: { ...options.stage1a, steps: 0 },
+    stage1b: { ...options.stage1b, steps: 0 },
+  };
+  assert.equal(
+    [0, 1, 30].map((step) => stage2Scalars(untrained, step).ema_decay),
+    [0, 0.5, 0.9],
+  );
+});
+
+run();
