@@ -36,6 +36,30 @@ export function addKernel(): Kernel {
 }
 
 /**
+ * add_into: y += x, from vec4 `at` of y on, in place: a part of a gradient that has other parts.
+ *
+ * layout   flat; one invocation a vec4
+ * cost     48 bytes an invocation, memory bound
+ * mirror   test/reference/slice.ts
+ */
+export function addIntoKernel(): Kernel {
+  return kernel(
+    'add_into',
+    wgsl`
+struct Params { count: u32, at: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  y[p.at + i] += x[i];
+}
+`,
+  );
+}
+
+/**
  * scale: y = factor x, the factor a constant of the recording.
  *
  * layout   flat; one invocation a vec4

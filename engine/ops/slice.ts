@@ -1,4 +1,5 @@
 import { copyChannelsKernel } from '../../shaders/copy_channels.wgsl.ts';
+import { addIntoKernel } from '../../shaders/elementwise.wgsl.ts';
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { formatShape } from '../shape.ts';
@@ -32,23 +33,22 @@ export function sliceBatch(rec: Recording, x: Tensor, from: number, to: number):
   let y: Tensor = { ...x, shape, offset, label: `${x.label}[${from}:${to}]`, grad: undefined };
   if (offset % BINDING_ALIGNMENT !== 0) {
     y = rec.tensor(shape, 'slice_batch');
-    copyUnits(rec, x, y, { read_at: start, lead: 0, length: vec4s(y) });
+    const count = vec4s(y);
+    rec.dispatch(
+      copyChannelsKernel('vec4f'),
+      { x, y },
+      {
+        ...{ count, width: count, length: count, x_pitch: vec4s(x), y_pitch: count },
+        ...{ read_at: start, write_at: 0, lead: 0 },
+      },
+      count,
+    );
   }
   return rec.node('slice_batch', [x], y, (dy, gradients) => {
-    const dx = gradients.out(0);
-    if (dx) copyUnits(rec, dy, dx, { read_at: 0, lead: start, length: vec4s(dy) });
+    // All slices of one tensor add into one gradient; a gradient of their own each would be as large as x.
+    const count = vec4s(dy);
+    gradients.add(0, (dx) => rec.dispatch(addIntoKernel(), { x: dy, y: dx }, { count, at: start }, count));
   });
-}
-
-/** The whole of y as one row: `length` vec4 units of x from `read_at` on behind `lead` zeros, zeros after them. */
-function copyUnits(rec: Recording, x: Tensor, y: Tensor, w: { read_at: number; lead: number; length: number }): void {
-  const count = vec4s(y);
-  rec.dispatch(
-    copyChannelsKernel('vec4f'),
-    { x, y },
-    { count, width: count, x_pitch: vec4s(x), y_pitch: count, write_at: 0, ...w },
-    count,
-  );
 }
 
 function checkRange(op: string, x: Tensor, axis: number, from: number, to: number): void {

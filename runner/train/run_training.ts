@@ -43,12 +43,17 @@ export interface TrainingResult {
 
 /**
  * A whole training run: reads and prepares the cases, resumes from the store's checkpoint when there is one, trains,
- * validates, saves, and writes the model. Equal input gives equal bytes, however often it was interrupted.
+ * validates, saves, and writes the model; a run that was finished before ends at once. Equal input gives equal bytes, however
+ * often it was interrupted.
  */
 export async function runTraining(input: TrainingInput, events: TrainingEvents): Promise<TrainingResult> {
   const { device, config, split, store } = input;
   const hash = await runHash(config, split);
   const saved = await readCheckpoint(store, hash);
+  if (saved && saved.step >= config.steps) {
+    await writeModel(input, saved.groups.get('student')!, saved.step, saved.best);
+    return { step: saved.step, best: saved.best, finished: true };
+  }
   const labelled = await prepareCases(input, split.labelled);
   const validation = await prepareCases(input, split.validation);
   assertForeground(labelled, input.dataset);
@@ -91,7 +96,7 @@ export async function runTraining(input: TrainingInput, events: TrainingEvents):
       times,
     );
     const finished = step === config.steps;
-    if (finished) await writeModel(input, trainer, step, best);
+    if (finished) await writeModel(input, await trainer.student.read(), step, best);
     return { step, best, finished };
   } finally {
     trainer.destroy();
@@ -149,12 +154,12 @@ async function validate(
 /** The weights that predict: the best on the validation cases where there are any, else the last. */
 async function writeModel(
   input: TrainingInput,
-  trainer: Trainer,
+  last: ParameterValues,
   step: number,
   best: Checkpoint['best'],
 ): Promise<void> {
   const { store } = input;
-  let weights = await trainer.student.read();
+  let weights = last;
   const bytes = best && best.step !== step ? await store.read(RUN_FILES.best) : undefined;
   if (bytes) weights = decodeCheckpoint(bytes, `${store.name}/${RUN_FILES.best}`).groups.get('student') ?? weights;
   await store.write(

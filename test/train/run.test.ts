@@ -88,21 +88,19 @@ test('a run folder of another configuration or split is refused with both values
     assert.is(await readFile(join(output, 'notes.txt'), 'utf8'), 'mine');
   }));
 
-test('--max-hours and a file STOP stop early with 75; continued, the result is the same', () =>
+test('--max-hours and a file STOP save, and stop with 75', () =>
   inFolder(async (folder) => {
     const data = await tinyDataset(folder);
-    const whole = join(folder, 'whole');
-    assert.is(await trainHere(data, whole), 0);
     const output = join(folder, 'run');
+    const savedStep = async () => decodeCheckpoint(await readFile(join(output, RUN_FILES.latest)), 'latest').step;
     assert.is(await trainHere(data, output, { maxHours: 0 }), 75);
-    assert.is(decodeCheckpoint(await readFile(join(output, RUN_FILES.latest)), 'latest').step, 0);
+    assert.is(await savedStep(), 0);
     await writeFile(join(output, 'STOP'), '');
     assert.is(await trainHere(data, output), 75);
-    const { step } = decodeCheckpoint(await readFile(join(output, RUN_FILES.latest)), 'latest');
+    const step = await savedStep();
     assert.ok(step < 24, String(step));
     assert.not.ok((await readdir(output)).includes('STOP'));
-    assert.is(await trainHere(data, output), 0);
-    assert.equal(await resultOf(output), await resultOf(whole));
+    assert.not.ok((await readdir(output)).includes(RUN_FILES.weights));
   }));
 
 test('a folder in which another process trains is refused', () =>
