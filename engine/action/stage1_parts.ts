@@ -1,9 +1,9 @@
 import type { Device } from '../device.ts';
-import { DataError } from '../errors.ts';
 import type { Optimiser } from '../nn/optimiser.ts';
-import { Parameters, type ParameterValues } from '../nn/parameters.ts';
+import { Parameters } from '../nn/parameters.ts';
 import { polyRate } from '../nn/schedule.ts';
 import { sgd } from '../nn/sgd.ts';
+import { optimiserState, parametersState, type StatePart } from '../nn/state.ts';
 import type { Unet3d } from '../nn/unet3d.ts';
 import { patchMultiple } from '../nn/unet3d_config.ts';
 import type { Triple } from '../shape.ts';
@@ -49,10 +49,8 @@ export interface Stage1 {
   readonly scalars: StepScalars<Stage1Scalar>;
   /** Uploads what step 0, 1, ... of the substage needs. */
   setStep(step: number): void;
-  /** Everything an exact resume needs beside the step, by group. */
-  save(): Promise<Map<string, ParameterValues>>;
-  /** The inverse. Errors: DataError when groups or shapes do not fit. */
-  load(groups: ReadonlyMap<string, ParameterValues>): void;
+  /** Everything an exact resume needs beside the step. */
+  readonly state: readonly StatePart[];
   destroy(): void;
 }
 
@@ -125,41 +123,18 @@ export function enterStage1(networks: Stage1Networks, substage: Substage): Stage
     optimiser: sgd(parameters, scalars, { ...schedule, only }),
   }));
 
-  const groups: [string, Parameters][] = [
-    ['student', student.network],
-    ['projectors', student.projectors],
-    ['predictors', student.predictors],
-    ['teacher', teacher.network],
-    ['teacher.projectors', teacher.projectors],
+  const state: StatePart[] = [
+    parametersState('student', student.network),
+    parametersState('projectors', student.projectors),
+    parametersState('predictors', student.predictors),
+    parametersState('teacher', teacher.network),
+    parametersState('teacher.projectors', teacher.projectors),
+    ...optimisers.flatMap(({ name, parameters, optimiser }) => optimiserState(name, parameters, optimiser)),
+    ...parts.map(({ bank }) => bank),
   ];
   return {
-    ...{ networks, substage, parts, optimisers, scalars },
+    ...{ networks, substage, parts, optimisers, scalars, state },
     setStep: (step) => scalars.set(stage1Scalars(substage, options, step)),
-    async save() {
-      const saved = new Map<string, ParameterValues>();
-      for (const [name, parameters] of groups) saved.set(name, await parameters.read());
-      for (const { name, parameters, optimiser } of optimisers) {
-        for (const [key, state] of Object.entries(optimiser.state))
-          saved.set(`optimiser.${name}.${key}`, await parameters.read(state));
-      }
-      for (const { bank } of parts) saved.set(bank.name, await bank.save());
-      return saved;
-    },
-    load(saved) {
-      const group = (name: string): ParameterValues => {
-        const values = saved.get(name);
-        if (values) return values;
-        throw new DataError(
-          `the checkpoint has no '${name}', which stage ${substage} needs; it is of another stage or method: start a new run folder`,
-        );
-      };
-      for (const [name, parameters] of groups) parameters.load(group(name));
-      for (const { name, parameters, optimiser } of optimisers) {
-        for (const [key, state] of Object.entries(optimiser.state))
-          parameters.load(group(`optimiser.${name}.${key}`), state);
-      }
-      for (const { bank } of parts) bank.load(group(bank.name));
-    },
     destroy() {
       for (const { optimiser } of optimisers) optimiser.destroy();
       for (const { bank } of parts) bank.destroy();

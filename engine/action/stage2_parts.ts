@@ -1,9 +1,9 @@
 import type { Device } from '../device.ts';
-import { DataError } from '../errors.ts';
 import type { Optimiser } from '../nn/optimiser.ts';
-import { Parameters, type ParameterValues } from '../nn/parameters.ts';
+import { Parameters } from '../nn/parameters.ts';
 import { emaDecay, polyRate, sigmoidRamp } from '../nn/schedule.ts';
 import { sgd } from '../nn/sgd.ts';
+import { optimiserState, parametersState, type StatePart } from '../nn/state.ts';
 import type { Unet3d } from '../nn/unet3d.ts';
 import type { Triple } from '../shape.ts';
 import { StepScalars } from '../step_scalars.ts';
@@ -28,10 +28,8 @@ export interface Stage2 {
   readonly scalars: StepScalars<Stage2Scalar>;
   /** Uploads what step 0, 1, ... of the stage needs. */
   setStep(step: number): void;
-  /** Everything an exact resume needs beside the step, by group. */
-  save(): Promise<Map<string, ParameterValues>>;
-  /** The inverse. Errors: DataError when groups or shapes do not fit. */
-  load(groups: ReadonlyMap<string, ParameterValues>): void;
+  /** Everything an exact resume needs beside the step. */
+  readonly state: readonly StatePart[];
   /** Frees all but the student's network, which was given. */
   destroy(): void;
 }
@@ -68,38 +66,16 @@ export async function createStage2(
   ];
   const optimisers = sets.map((set) => ({ ...set, optimiser: sgd(set.parameters, scalars, stage2) }));
 
-  const groups: [string, Parameters][] = [
-    ['student', network],
-    ['teacher', teacher],
-    ...(headParameters ? [['head', headParameters] as [string, Parameters]] : []),
+  const state: StatePart[] = [
+    parametersState('student', network),
+    parametersState('teacher', teacher),
+    ...(headParameters ? [parametersState('head', headParameters)] : []),
+    ...optimisers.flatMap((set) => optimiserState(set.name, set.parameters, set.optimiser)),
   ];
   return {
-    ...{ unet, options, head, teacher, optimisers, scalars },
+    ...{ unet, options, head, teacher, optimisers, scalars, state },
     student: { network, ...(headParameters && { head: headParameters }) },
     setStep: (step) => scalars.set(stage2Scalars(options, step)),
-    async save() {
-      const saved = new Map<string, ParameterValues>();
-      for (const [name, parameters] of groups) saved.set(name, await parameters.read());
-      for (const { name, parameters, optimiser } of optimisers) {
-        for (const [key, state] of Object.entries(optimiser.state))
-          saved.set(`optimiser.${name}.${key}`, await parameters.read(state));
-      }
-      return saved;
-    },
-    load(saved) {
-      const group = (name: string): ParameterValues => {
-        const values = saved.get(name);
-        if (values) return values;
-        throw new DataError(
-          `the checkpoint has no '${name}', which stage 2 needs; it is of another stage or method: start a new run folder`,
-        );
-      };
-      for (const [name, parameters] of groups) parameters.load(group(name));
-      for (const { name, parameters, optimiser } of optimisers) {
-        for (const [key, state] of Object.entries(optimiser.state))
-          parameters.load(group(`optimiser.${name}.${key}`), state);
-      }
-    },
     destroy() {
       for (const { optimiser } of optimisers) optimiser.destroy();
       scalars.destroy();

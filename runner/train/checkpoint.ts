@@ -10,7 +10,7 @@ export interface Checkpoint {
   readonly hash: string;
   /** Best validation score so far and its step, when there was a validation. */
   readonly best: { readonly dice: number; readonly step: number } | null;
-  /** By group: 'student', 'optimiser.velocity', 'teacher', … */
+  /** By group: 'student', 'optimiser.network.velocity', 'teacher', … */
   readonly groups: ReadonlyMap<string, ParameterValues>;
 }
 

@@ -1,6 +1,7 @@
 import type { Device } from '../../engine/device.ts';
 import { DataError, NumericError } from '../../engine/errors.ts';
 import type { ParameterValues } from '../../engine/nn/parameters.ts';
+import { loadState, saveState } from '../../engine/nn/state.ts';
 import type { Case, Dataset, FileSource } from '../data/dataset.ts';
 import { loadCase } from '../data/load_case.ts';
 import { type Prepared, preprocess } from '../data/preprocess.ts';
@@ -61,13 +62,13 @@ export async function runTraining(input: TrainingInput, events: TrainingEvents):
   try {
     const { step: from, groups } = saved ?? { step: 0 };
     let best: Checkpoint['best'] = saved?.best ?? null;
-    if (groups) trainer.load(groups);
+    if (groups) loadState(trainer.state, groups);
     else await store.write(RUN_FILES.modelCard, `${JSON.stringify(modelCard(input, 0), null, 2)}\n`);
     const voxels = labelled.reduce((sum, item) => sum + item.image.length, 0);
     events.onReady({ trainer, from, voxels, validation: validation.length });
 
     const save = async (path: string, step: number) => {
-      const groups = await trainer.save();
+      const groups = await saveState(trainer.state);
       assertFinite(groups, step);
       await store.write(path, encodeCheckpoint({ step, hash, best, groups }));
     };

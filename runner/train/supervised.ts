@@ -1,11 +1,11 @@
 import type { Device } from '../../engine/device.ts';
-import { DataError } from '../../engine/errors.ts';
 import { adamw, adamwScalars } from '../../engine/nn/adamw.ts';
 import { gradientNorm } from '../../engine/nn/clip.ts';
 import type { Optimiser } from '../../engine/nn/optimiser.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import { polyRate } from '../../engine/nn/schedule.ts';
 import { sgd } from '../../engine/nn/sgd.ts';
+import { optimiserState, parametersState } from '../../engine/nn/state.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
 import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import { intensity } from '../../engine/ops/intensity.ts';
@@ -101,24 +101,7 @@ export async function createSupervised(
       scalars.set(options.name === 'adamw' ? { ...rate, ...adamwScalars(step + 1, {}) } : rate);
       return ring.run();
     },
-    async save() {
-      const groups = new Map([['student', await student.read()]]);
-      for (const [name, state] of Object.entries(optimiser.state))
-        groups.set(`optimiser.${name}`, await student.read(state));
-      return groups;
-    },
-    load(groups) {
-      const group = (name: string) => {
-        const values = groups.get(name);
-        if (!values)
-          throw new DataError(
-            `the checkpoint has no '${name}'; it is of another method or version: start a new run folder`,
-          );
-        return values;
-      };
-      student.load(group('student'));
-      for (const [name, state] of Object.entries(optimiser.state)) student.load(group(`optimiser.${name}`), state);
-    },
+    state: [parametersState('student', student), ...optimiserState('network', student, optimiser)],
     destroy() {
       ring.destroy();
       program.destroy();

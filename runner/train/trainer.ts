@@ -1,4 +1,5 @@
-import type { Parameters, ParameterValues } from '../../engine/nn/parameters.ts';
+import type { Parameters } from '../../engine/nn/parameters.ts';
+import type { StatePart } from '../../engine/nn/state.ts';
 import type { Unet3d } from '../../engine/nn/unet3d.ts';
 
 /** GPU bytes of a training run, known before it starts. */
@@ -29,9 +30,7 @@ export interface Trainer {
   readonly depth: number;
   /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */
   step(step: number): Promise<Record<string, number>>;
-  /** All values that an exact resume needs, by group. */
-  save(): Promise<Map<string, ParameterValues>>;
-  /** The inverse. Errors: DataError when groups or shapes do not fit. */
-  load(groups: ReadonlyMap<string, ParameterValues>): void;
+  /** All that an exact resume needs beside the step. */
+  readonly state: readonly StatePart[];
   destroy(): void;
 }

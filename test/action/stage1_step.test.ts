@@ -5,6 +5,7 @@ import { recordStage1a } from '../../engine/action/stage1.ts';
 import { createStage1Networks, enterStage1, type Substage } from '../../engine/action/stage1_parts.ts';
 import type { Device } from '../../engine/device.ts';
 import { Parameters, type ParameterValues } from '../../engine/nn/parameters.ts';
+import { loadState, saveState } from '../../engine/nn/state.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
 import { Program } from '../../engine/program.ts';
 import { type Command, Recording } from '../../engine/recording.ts';
@@ -24,7 +25,7 @@ const stage1On = (device: Device, substage: Substage, options: ActionOptions) =>
 type Run = Awaited<ReturnType<typeof stage1On>>;
 
 /** Every value the run trains or remembers. */
-const state = async ({ stage }: Run) => Object.fromEntries(await stage.save());
+const state = async ({ stage }: Run) => Object.fromEntries(await saveState(stage.state));
 const sameValues = (a: ParameterValues, b: ParameterValues, names: (name: string) => boolean = () => true) => {
   for (const [name, { data }] of a) if (names(name)) assert.equal(data, b.get(name)?.data, name);
 };
@@ -34,7 +35,7 @@ gpuTest(
   async (device) => {
     const options = of('run_1b');
     const first = await stage1On(device, '1b', options);
-    const begin = await first.stage.save();
+    const begin = await saveState(first.stage.state);
     for (const { commands } of [first.recording]) {
       assert.ok(commands.length > 100);
       assert.ok(commands.every(({ kind }) => ['dispatch', 'copy', 'clear'].includes(kind)));
@@ -55,20 +56,20 @@ gpuTest(
     } finally {
       prototype.mapAsync = mapAsync;
     }
-    const half = await first.stage.save();
+    const half = await saveState(first.stage.state);
     first.submit(3);
     const straight = await state(first);
 
-    first.stage.load(begin);
+    loadState(first.stage.state, begin);
     for (let i = 0; i < 4; i++) first.submit(i);
     assert.equal(await state(first), straight);
 
     const anew = await stage1On(device, '1b', options);
-    anew.stage.load(half);
+    loadState(anew.stage.state, half);
     anew.submit(3);
     assert.equal(await state(anew), straight);
     half.delete('local_bank');
-    assert.throws(() => anew.stage.load(half), /no 'local_bank', which stage 1b needs/);
+    assert.throws(() => loadState(anew.stage.state, half), /no 'local_bank', which this training needs/);
   },
 );
 
@@ -97,7 +98,7 @@ gpuTest(
       }
     }
     const next = enterStage1(run.networks, '1b');
-    const entered = Object.fromEntries(await next.save());
+    const entered = Object.fromEntries(await saveState(next.state));
     for (const group of ['student', 'projectors', 'predictors', 'teacher', 'teacher.projectors'])
       sameValues(entered[group], after[group]);
     assert.ok(entered.global_bank.get('keys')?.data.every((v) => v === 0));
@@ -157,7 +158,7 @@ gpuTest('banks are read before the step writes them: no sample meets its own key
   const options = of('run_1b');
   const four = { ...options, global: { ...options.global, K: 4 }, local: { ...options.local, K: 4 } };
   const run = await stage1On(device, '1b', four);
-  const begin = await run.stage.save();
+  const begin = await saveState(run.stage.state);
   for (const { bank } of run.stage.parts) {
     const { reads, writes } = uses(run.recording, bank.rows);
     assert.is(writes.length, 1);
@@ -165,7 +166,7 @@ gpuTest('banks are read before the step writes them: no sample meets its own key
   }
   // A batch replaces the whole bank: were it written first, what the bank held before would not matter.
   const stepFrom = async (scale: number) => {
-    run.stage.load(begin);
+    loadState(run.stage.state, begin);
     for (const { bank } of run.stage.parts) {
       const rows = bankRows(bank.rows.shape);
       const keys = rows.get('keys') as { shape: readonly number[]; data: Float32Array };
@@ -224,15 +225,15 @@ gpuTest(
     const weak = device.tensor(shape, 'weak', { data: viewsOf(0, SIZE).weak });
     const strong = device.tensor(shape, 'strong', { data: viewsOf(0, SIZE).strong });
     const counters = createStepCounters(device, 1);
-    const begin = await stage.save();
+    const begin = await saveState(stage.state);
     const stepAt = async (step: number) => {
       counters.setStep(step);
-      stage.load(begin);
+      loadState(stage.state, begin);
       stage.setStep(2);
       const rec = new Recording(device, '1a');
       recordStage1a(rec, stage, { weak, strong }, { dropout: { counters: counters.tensor, stream: 7 } });
       (await Program.create(rec)).run();
-      return Object.fromEntries(await stage.save());
+      return Object.fromEntries(await saveState(stage.state));
     };
     const [one, other] = [await stepAt(1), await stepAt(2)];
     assert.equal(one.global_bank, other.global_bank);

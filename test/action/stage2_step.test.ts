@@ -4,11 +4,12 @@ import type { Stage2Options } from '../../engine/action/options.ts';
 import { stage2Scalars } from '../../engine/action/stage2_parts.ts';
 import type { Device } from '../../engine/device.ts';
 import type { ParameterValues } from '../../engine/nn/parameters.ts';
+import { loadState, saveState } from '../../engine/nn/state.ts';
 import { gpuTest, run } from '../harness.ts';
 import { optionsOf, type RunName, stage2Run } from './stage2_run.ts';
 
 type Run = Awaited<ReturnType<typeof stage2Run>>;
-const state = async ({ stage }: Run) => Object.fromEntries(await stage.save());
+const state = async ({ stage }: Run) => Object.fromEntries(await saveState(stage.state));
 
 /** Counts mappings of buffers while `body` runs. */
 async function mappingsIn(run: Run, body: () => Promise<void>): Promise<number> {
@@ -31,27 +32,27 @@ gpuTest('replays, a resumed run and a run built anew agree to the bit; nothing i
   for (const name of ['run_small', 'run_paper'] as RunName[]) {
     const first = await stage2Run(device, name);
     assert.ok(first.recording.commands.every(({ kind }) => ['dispatch', 'copy', 'clear'].includes(kind)));
-    const begin = await first.stage.save();
+    const begin = await saveState(first.stage.state);
     const mappings = await mappingsIn(first, async () => {
       for (let i = 0; i < 2; i++) first.submit(i);
       await device.idle();
     });
     assert.is(mappings, 0);
     assert.is(await mappingsIn(first, async () => void (await first.program.read(first.log.loss))), 1);
-    const half = await first.stage.save();
+    const half = await saveState(first.stage.state);
     first.submit(2);
     const straight = await state(first);
 
-    first.stage.load(begin);
+    loadState(first.stage.state, begin);
     for (let i = 0; i < 3; i++) first.submit(i);
     assert.equal(await state(first), straight, `${name} replayed`);
 
     const anew = await stage2Run(device, name);
-    anew.stage.load(half);
+    loadState(anew.stage.state, half);
     anew.submit(2);
     assert.equal(await state(anew), straight, `${name} resumed`);
     half.delete('head');
-    assert.throws(() => anew.stage.load(half), /no 'head', which stage 2 needs/);
+    assert.throws(() => loadState(anew.stage.state, half), /no 'head', which this training needs/);
     for (const { program } of [first, anew]) program.destroy();
   }
 });
@@ -62,9 +63,9 @@ const changed = (before: ParameterValues, after: ParameterValues): string[] =>
 gpuTest('the teacher moves by 1 - m towards the new student and by no gradient; the head learns', async (device) => {
   const run = await stage2Run(device, 'run_small');
   assert.is(run.stage.teacher.flatGrad, undefined);
-  const before = await run.stage.save();
+  const before = await saveState(run.stage.state);
   run.submit(0);
-  const after = await run.stage.save();
+  const after = await saveState(run.stage.state);
   assert.is(changed(before.get('student')!, after.get('student')!).length, before.get('student')!.size);
   assert.is(changed(before.get('head')!, after.get('head')!).length, before.get('head')!.size);
   const { m } = optionsOf('run_small').teacher;
@@ -82,7 +83,7 @@ gpuTest('the teacher moves by 1 - m towards the new student and by no gradient; 
 async function logOf(device: Device, change: Partial<Stage2Options>, name: RunName = 'run_small') {
   const run = await stage2Run(device, name, change);
   const log = await run.step(5);
-  const values = await run.stage.save();
+  const values = await saveState(run.stage.state);
   run.program.destroy();
   return { log, values, commands: run.recording.commands.length, names: Object.keys(run.log) };
 }

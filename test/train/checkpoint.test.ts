@@ -16,7 +16,7 @@ const SAVED: Checkpoint = {
   best: { dice: 0.75, step: 5 },
   groups: new Map([
     ['student', values(1)],
-    ['optimiser.velocity', values(2)],
+    ['optimiser.network.velocity', values(2)],
   ]),
 };
 
