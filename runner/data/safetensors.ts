@@ -89,10 +89,19 @@ export function writeSafetensors(
   return out;
 }
 
-/** Reads every tensor into an array of its own. Throws DataError, naming what is wrong, for any damaged file. */
-export function readSafetensors(bytes: Uint8Array, name: string): Safetensors {
+/**
+ * Reads every tensor into an array of its own.
+ *
+ * @param remedy what the message ends with: the next step for whoever has a damaged file
+ * @throws DataError, naming what is wrong, for any damaged file
+ */
+export function readSafetensors(
+  bytes: Uint8Array,
+  name: string,
+  remedy = 'copy it again or use an earlier one',
+): Safetensors {
   const fail = (what: string): never => {
-    throw new DataError(`${name} is not a sound safetensors file: ${what}; copy it again or use an earlier one`);
+    throw new DataError(`${name} is not a sound safetensors file: ${what}; ${remedy}`);
   };
   if (bytes.length < 8) fail(`it has ${bytes.length} bytes, and the header's length alone takes 8`);
   const length = Number(new DataView(bytes.buffer, bytes.byteOffset, 8).getBigUint64(0, true));

@@ -1,6 +1,7 @@
 import { DataError, UsageError } from '../../engine/errors.ts';
 import type { ParameterValues } from '../../engine/nn/parameters.ts';
 import { readSafetensors, type SafeTensor, writeSafetensors } from '../data/safetensors.ts';
+import { RUN_FILES } from './run_store.ts';
 
 /** Everything an exact resume needs. Random draws are functions of (seed, step), so no generator state is among it. */
 export interface Checkpoint {
@@ -32,9 +33,9 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
   });
 }
 
-/** The inverse. Errors: DataError for a damaged file or one that is no checkpoint. */
+/** The inverse. Errors: DataError, with the ways out, for a damaged file or one that is no checkpoint. */
 export function decodeCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
-  const { tensors, metadata } = readSafetensors(bytes, name);
+  const { tensors, metadata } = readSafetensors(bytes, name, remedyFor(name));
   if (metadata.format !== FORMAT) {
     throw new DataError(
       `${name} is not a checkpoint (format '${metadata.format ?? 'none'}', expected '${FORMAT}'); give the run it belongs to`,
@@ -43,7 +44,7 @@ export function decodeCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
   const unknown = Object.keys(metadata).find((key) => !KEYS.includes(key)); // a damaged name of the checksum, for one
   if (unknown !== undefined || !KEYS.every((key) => key in metadata)) {
     throw new DataError(
-      `${name} is damaged: its metadata are ${Object.keys(metadata).join(', ')} where a checkpoint has ${KEYS.join(', ')}; use a copy of it, or start the run again with --force`,
+      `${name} is damaged: its metadata are ${Object.keys(metadata).join(', ')} where a checkpoint has ${KEYS.join(', ')}; ${remedyFor(name)}`,
     );
   }
   const groups = new Map<string, ParameterValues>();
@@ -54,6 +55,16 @@ export function decodeCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
     groups.get(group)!.set(key.slice(slash + 1), { shape, data: data as Float32Array });
   }
   return { step: Number(metadata.step), hash: metadata.hash, best: JSON.parse(metadata.best), groups };
+}
+
+/** What to do about a damaged checkpoint: the two of a run stand in for each other. */
+function remedyFor(name: string): string {
+  if (name.endsWith(RUN_FILES.latest)) {
+    const best = name.slice(0, -RUN_FILES.latest.length) + RUN_FILES.best;
+    return `copy ${best} over it, where there is one, to continue from its step, or remove it to start over from step 0 (nothing else in the folder is lost)`;
+  }
+  if (name.endsWith(RUN_FILES.best)) return 'remove it, and the weights of the latest checkpoint are used instead';
+  return 'use a copy of it or an earlier one';
 }
 
 /** Throws UsageError when a checkpoint belongs to another configuration or split. */

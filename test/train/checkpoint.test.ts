@@ -43,6 +43,18 @@ test('a changed byte is detected wherever it is', () => {
   }
 });
 
+test('a damaged checkpoint of a run names the ways out', () => {
+  const cut = encodeCheckpoint(SAVED).subarray(0, 100);
+  const renamed = writeSafetensors(new Map(), { format: 'action3d-checkpoint-1', step: '1' });
+  for (const bytes of [cut, renamed, new Uint8Array(0)]) {
+    assert.throws(
+      () => decodeCheckpoint(bytes, 'runs/a/checkpoints/latest.safetensors'),
+      /^runs\/a\/checkpoints\/latest\.safetensors is .*; copy runs\/a\/checkpoints\/best\.safetensors over it, where there is one, .*, or remove it to start over from step 0/,
+    );
+    assert.throws(() => decodeCheckpoint(bytes, 'runs/a/checkpoints/best.safetensors'), /; remove it, and the weights/);
+  }
+});
+
 test('another safetensors file is no checkpoint', () => {
   const other = writeSafetensors(new Map(), { format: 'pt' });
   assert.throws(() => decodeCheckpoint(other, 'weights.safetensors'), /weights\.safetensors is not a checkpoint/);
