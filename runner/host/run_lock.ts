@@ -35,7 +35,7 @@ export async function lockRunFolder(folder: string): Promise<() => Promise<void>
   }
   try {
     while (!(await linked(mine, path))) {
-      const text = await readFile(path, 'utf8').catch(() => '');
+      const text = await readLock(path);
       const other = parseOwner(text);
       if (other && (await holds(other, path))) {
         throw new UsageError(
@@ -70,11 +70,24 @@ async function linked(mine: string, path: string): Promise<boolean> {
   }
 }
 
+/** What the lock says, nothing where it is gone meanwhile. @throws UsageError for what no training can have left there */
+async function readLock(path: string): Promise<string> {
+  const unknown = `so it cannot tell whether a process trains there; remove it when none does, or give another folder`;
+  try {
+    if ((await stat(path)).isFile()) return await readFile(path, 'utf8');
+  } catch (failure) {
+    const { code, message } = failure as NodeJS.ErrnoException;
+    if (code === 'ENOENT') return '';
+    throw new UsageError(`${path} cannot be read (${message}), ${unknown}`, { cause: failure });
+  }
+  throw new UsageError(`${path} is no regular file, ${unknown}`);
+}
+
 /** Undefined for what a crash cut off. */
 function parseOwner(text: string): Owner | undefined {
   try {
     const owner = JSON.parse(text) as Owner;
-    return owner.pid > 0 ? owner : undefined;
+    return Number.isSafeInteger(owner.pid) && owner.pid > 0 && typeof owner.host === 'string' ? owner : undefined;
   } catch {
     return undefined;
   }
@@ -113,7 +126,11 @@ function isAlive(pid: number): boolean {
 async function removeTemporaries(folder: string): Promise<void> {
   for (const inside of [folder, join(folder, 'checkpoints')]) {
     const names = await readdir(inside).catch(() => []);
-    for (const name of names)
-      if (/^\..+\.[0-9a-f-]{36}\.tmp$/.test(name)) await rm(join(inside, name), { force: true });
+    for (const name of names) {
+      if (!/^\..+\.[0-9a-f-]{36}\.tmp$/.test(name)) continue;
+      await rm(join(inside, name), { force: true }).catch((failure) => {
+        throw writeFailure(join(inside, name), failure);
+      });
+    }
   }
 }

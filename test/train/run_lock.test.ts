@@ -1,6 +1,6 @@
 /** One process a run folder. */
-import { spawn } from 'node:child_process';
-import { access, mkdir, readdir, readFile, utimes, writeFile } from 'node:fs/promises';
+import { execFileSync, spawn } from 'node:child_process';
+import { access, lstat, mkdir, readdir, readFile, rm, symlink, utimes, writeFile } from 'node:fs/promises';
 import { hostname } from 'node:os';
 import { join } from 'node:path';
 import { test } from 'uvu';
@@ -45,11 +45,31 @@ test('a lock held by a live process is refused and kept', () =>
 test('a lock of a process that is gone, or cut off by a crash, is taken over', () =>
   inFolder(async (folder) => {
     const gone = JSON.stringify({ pid: await deadPid(), host: hostname(), token: 't' });
-    for (const left of [gone, '', '{"pid":1']) {
+    for (const left of [gone, '', '{"pid":1', 'null', '{"pid":"1"}']) {
       await writeFile(join(folder, '.lock'), left);
       const unlock = await lockRunFolder(folder);
       assert.is(JSON.parse(await readFile(join(folder, '.lock'), 'utf8')).pid, process.pid);
       await unlock();
+    }
+  }));
+
+test('a lock that is a folder or a pipe, or that cannot be read, is refused and kept', () =>
+  inFolder(async (folder) => {
+    const path = join(folder, '.lock');
+    const kept = async (message: RegExp) => {
+      const before = (await lstat(path)).ino;
+      await rejects(() => lockRunFolder(folder), 2, message);
+      assert.is((await lstat(path)).ino, before);
+      assert.equal(await readdir(folder), ['.lock']);
+      await rm(path, { recursive: true });
+    };
+    await mkdir(join(path, 'notes'), { recursive: true });
+    await kept(/\.lock is no regular file, .*; remove it when none does, or give another folder/);
+    if (process.platform !== 'win32') {
+      execFileSync('mkfifo', [path]);
+      await kept(/\.lock is no regular file/);
+      await symlink('.lock', path); // a loop
+      await kept(/\.lock cannot be read \(ELOOP/);
     }
   }));
 
