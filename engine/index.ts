@@ -43,6 +43,7 @@ export { gelu, leakyRelu, relu } from './ops/activation.ts';
 export { argmax } from './ops/argmax.ts';
 export { avgPool3d } from './ops/avg_pool3d.ts';
 export { concat } from './ops/concat.ts';
+export { concatBatch } from './ops/concat_batch.ts';
 export { type Conv3dOptions, conv3d, convTranspose3d } from './ops/conv3d.ts';
 export { type DropoutOptions, dropout, dropout3d } from './ops/dropout.ts';
 export { add, mul, scale, scaleBy, sub } from './ops/elementwise.ts';
@@ -78,6 +79,14 @@ export { windows } from './ops/windows.ts';
 
 export { type AdamWOptions, type AdamWScalar, adamw, adamwScalars } from './nn/adamw.ts';
 export { gradientNorm } from './nn/clip.ts';
+export {
+  createOptimiser,
+  OPTIMISER_SCALARS,
+  type OptimiserName,
+  type OptimiserOptions,
+  type OptimiserScalar,
+  optimiserScalars,
+} from './nn/create_optimiser.ts';
 export { emaUpdate } from './nn/ema.ts';
 export * as init from './nn/init.ts';
 export * from './nn/losses.ts';
