@@ -1,12 +1,13 @@
 import { gradientNorm } from '../nn/clip.ts';
 import { emaUpdate } from '../nn/ema.ts';
 import type { UnetMode, UnetOutput } from '../nn/unet3d.ts';
+import { concatBatch } from '../ops/concat_batch.ts';
 import { add, scale, scaleBy } from '../ops/elementwise.ts';
 import { randomWords } from '../ops/random_words.ts';
 import { sliceBatch } from '../ops/slice.ts';
 import { diceCrossEntropy } from '../ops/soft_dice.ts';
 import type { Recording } from '../recording.ts';
-import { storedBytes, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import { anatomicalContrast, CONTRAST_STREAMS, type ContrastDraws, drawContrast } from './contrast.ts';
 import { mix, mixWords, type PseudoLabelled } from './mix.ts';
 import { pseudoLabels, unsupervisedLoss } from './pseudo.ts';
@@ -123,7 +124,7 @@ function studentPasses(
 ): { labelled: Tensor; unlabelled: Tensor; levels: FeatureLevels } {
   const levelsOf = (passes: UnetOutput[]) => passes[0].features.map((_, level) => passes.map((p) => p.features[level]));
   if (options.stage2.passes === 'joint') {
-    const output = unet.forward(rec, student.network, joined(rec, labelled, unlabelled), mode);
+    const output = unet.forward(rec, student.network, concatBatch(rec, [labelled, unlabelled]), mode);
     const [first, all] = [labelled.shape[0], output.logits.shape[0]];
     return {
       labelled: sliceBatch(rec, output.logits, 0, first),
@@ -137,14 +138,6 @@ function studentPasses(
     unet.forward(rec, student.network, unlabelled, next),
   ];
   return { labelled: passes[0].logits, unlabelled: passes[1].logits, levels: levelsOf(passes) };
-}
-
-/** Two batches of images as one; without gradient. */
-function joined(rec: Recording, a: Tensor, b: Tensor): Tensor {
-  const all = rec.tensor([a.shape[0] + b.shape[0], ...a.shape.slice(1)], 'student_batch');
-  rec.copy(a, { ...all, shape: a.shape });
-  rec.copy(b, { ...all, shape: b.shape, offset: storedBytes(a) });
-  return all;
 }
 
 /** Backward, clipped SGD, teacher right after it. Returns the gradient norm before clipping. */
