@@ -1,25 +1,32 @@
 /** A run folder belongs to one configuration and one split; both are written by the first start and asked of the next. */
+import * as v from 'valibot';
 import { DataError, UsageError } from '../../engine/errors.ts';
 import type { Split } from '../data/splits.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { RUN_FILES, type RunStore } from '../train/run_store.ts';
 
-/** Written to split.json. */
-interface SplitIds {
-  readonly hash: string;
-  readonly labelled: readonly string[];
-  readonly unlabelled: readonly string[];
-  readonly validation: readonly string[];
-  readonly test: readonly string[];
-}
+const Ids = v.array(v.string());
 
-/** @throws UsageError with both values of what differs from the run in the folder; nothing is written then */
+/** Written to split.json. */
+const SavedSplit = v.looseObject({ hash: v.string(), labelled: Ids, unlabelled: Ids, validation: Ids, test: Ids });
+type SplitIds = v.InferOutput<typeof SavedSplit>;
+
+/** Written to config.json; which options there are is for the comparison to tell. */
+const SavedConfig = v.custom<object>(
+  (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0,
+);
+
+/**
+ * @throws UsageError with both values of what differs from the run in the folder, DataError for a damaged file of it;
+ * nothing is written then
+ */
 export async function claimRun(store: RunStore, config: TrainConfig, split: Split): Promise<void> {
-  const ids = idsOf(split);
-  const [savedConfig, savedSplit] = [await readJson(store, RUN_FILES.config), await readJson(store, RUN_FILES.split)];
+  const now = idsOf(split);
+  const savedConfig = await readSaved(store, RUN_FILES.config, SavedConfig);
+  const savedSplit = await readSaved(store, RUN_FILES.split, SavedSplit);
   const differences = [
     ...(savedConfig ? differing(unsaved(savedConfig), unsaved(config)) : []),
-    ...(savedSplit ? splitDifferences(savedSplit as SplitIds, ids) : []),
+    ...(savedSplit ? splitDifferences(savedSplit, now) : []),
   ];
   if (differences.length > 0) {
     throw new UsageError(
@@ -27,7 +34,7 @@ export async function claimRun(store: RunStore, config: TrainConfig, split: Spli
     );
   }
   await store.write(RUN_FILES.config, json(config));
-  await store.write(RUN_FILES.split, json(ids));
+  await store.write(RUN_FILES.split, json(now));
 }
 
 function idsOf({ hash, labelled, unlabelled, validation, test }: Split): SplitIds {
@@ -63,7 +70,7 @@ function splitDifferences(there: SplitIds, now: SplitIds): string[] {
   if (there.hash === now.hash) return [];
   const parts = ['labelled', 'unlabelled', 'validation', 'test'] as const;
   return parts.flatMap((part) => {
-    const [a, b] = [there[part] ?? [], now[part]];
+    const [a, b] = [there[part], now[part]];
     if (JSON.stringify(a) === JSON.stringify(b)) return [];
     if (a.length !== b.length) return [`${part} cases are ${a.length} there and ${b.length} now`];
     const at = a.findIndex((id, i) => id !== b[i]);
@@ -71,17 +78,32 @@ function splitDifferences(there: SplitIds, now: SplitIds): string[] {
   });
 }
 
-async function readJson(store: RunStore, path: string): Promise<unknown> {
+/** What the file holds, undefined where there is none. @throws DataError with the ways out where that is nothing of ours */
+async function readSaved<T>(store: RunStore, path: string, schema: v.GenericSchema<T>): Promise<T | undefined> {
   const bytes = await store.read(path);
   if (!bytes) return undefined;
-  try {
-    return JSON.parse(new TextDecoder().decode(bytes));
-  } catch (cause) {
-    throw new DataError(
-      `${store.name}/${path} is damaged (${(cause as Error).message}); restore it, or start again with --force`,
+  const damaged = (what: string, cause?: unknown) =>
+    new DataError(
+      `${store.name}/${path} is damaged (${what}); restore it, remove it to have it written anew by the options that the run had, or start again with --force`,
       { cause },
     );
+  let value: unknown;
+  try {
+    value = JSON.parse(new TextDecoder().decode(bytes));
+  } catch (cause) {
+    throw damaged((cause as Error).message, cause);
   }
+  const result = v.safeParse(schema, value);
+  if (result.success) return result.output;
+  const [issue] = result.issues;
+  const key = v.getDotPath(issue);
+  throw damaged(
+    key === null
+      ? `it holds ${JSON.stringify(value).slice(0, 40)} where an object with entries is needed`
+      : issue.received === 'undefined'
+        ? `'${key}' is missing`
+        : `'${key}' is ${issue.received} where ${issue.expected} is needed`,
+  );
 }
 
 function json(value: unknown): string {

@@ -204,12 +204,41 @@ test('a damaged checkpoint or configuration is named, and nothing is overwritten
     const latest = join(output, RUN_FILES.latest);
     const whole = await readFile(latest);
     await writeFile(latest, whole.subarray(0, whole.length - 5));
-    await rejects(() => trainHere(data, output, { steps: 1 }), 4, /checkpoints\/latest\.safetensors/);
+    await rejects(
+      () => trainHere(data, output, { steps: 1 }),
+      4,
+      /run\/checkpoints\/latest\.safetensors is not a sound .*; copy .*run\/checkpoints\/best\.safetensors over it, .*, or remove it to start over from step 0/,
+    );
     assert.is((await readFile(latest)).length, whole.length - 5);
     await rm(latest);
     await writeFile(join(output, RUN_FILES.config), '{');
     await rejects(() => trainHere(data, output, { steps: 1 }), 4, /config\.json is damaged .* --force/);
     await access(join(output, RUN_FILES.weights));
+  }));
+
+test("a run's config.json or split.json that holds something else is named with the ways out, and kept", () =>
+  inFolder(async (folder) => {
+    const data = await tinyDataset(folder);
+    const output = join(folder, 'run');
+    assert.is(await trainHere(data, output, { steps: 1 }), 0);
+    const refused = async (path: string, text: string, what: string) => {
+      const before = await readFile(join(output, path));
+      await writeFile(join(output, path), text);
+      const message = new RegExp(`run/${path} is damaged \\(${what}\\); restore it, remove it to .*, or .* --force$`);
+      await rejects(() => trainHere(data, output, { steps: 1 }), 4, message);
+      assert.is(await readFile(join(output, path), 'utf8'), text);
+      await writeFile(join(output, path), before);
+    };
+    for (const text of ['null', '[]', '{}', '0', '""', '[1]'])
+      await refused(RUN_FILES.config, text, `it holds ${text.replaceAll(/[[\]]/g, '\\$&')} where an object .*`);
+    for (const text of ['null', '7']) await refused(RUN_FILES.split, text, `it holds ${text} where an object .*`);
+    for (const text of ['{}', '[]']) await refused(RUN_FILES.split, text, "'hash' is missing");
+    const split = await readJson(output, RUN_FILES.split);
+    await refused(RUN_FILES.split, JSON.stringify({ ...split, test: [1] }), "'test.0' is 1 where string is needed");
+    await rm(join(output, RUN_FILES.config));
+    await rm(join(output, RUN_FILES.split));
+    assert.is(await trainHere(data, output, { steps: 1 }), 0);
+    assert.equal(await readJson(output, RUN_FILES.split), split);
   }));
 
 run();
