@@ -47,7 +47,9 @@ export { concatBatch } from './ops/concat_batch.ts';
 export { type Conv3dOptions, conv3d, convTranspose3d } from './ops/conv3d.ts';
 export { type DropoutOptions, dropout, dropout3d } from './ops/dropout.ts';
 export { add, mul, scale, scaleBy, sub } from './ops/elementwise.ts';
+export { entropy } from './ops/entropy.ts';
 export { gather, scatterAdd } from './ops/gather.ts';
+export { type GaussianNoiseOptions, gaussianNoise } from './ops/gaussian_noise.ts';
 export {
   INTENSITY_PARAMS,
   type IntensityOptions,
