@@ -162,7 +162,7 @@ export function writeFailure(path: string, failure: unknown): unknown {
     });
   }
   const reasons: Record<string, string> = {
-    ENOENT: 'the folder above it cannot be made',
+    ENOENT: 'nothing can be made in that place',
     EROFS: 'the disk is mounted read-only',
     EACCES: 'this user may not write there',
     EPERM: 'this user may not write there',

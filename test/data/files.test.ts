@@ -12,6 +12,7 @@ import {
   writeFailure,
   writeFileAtomic,
 } from '../../runner/host/files.ts';
+import { runFolder } from '../../runner/host/run_folder.ts';
 import { inFolder, label, soundFiles, writeFiles } from './corpus.ts';
 
 async function failureOf(action: Promise<unknown>, folder: string): Promise<ActionError> {
@@ -88,6 +89,21 @@ test('a write that fails keeps the old file, leaves nothing behind and says why'
     assert.is(taken.message, 'DIR/taken cannot be written because there is a folder of that name; give another place');
     assert.equal((await readdir(folder)).sort(), ['file', 'taken']);
   });
+});
+
+test('a place in which nothing can be made is refused at once', async () => {
+  // Node's own recursive mkdir never ends there
+  for (const path of process.platform === 'linux' ? ['/proc/a/b/run', '/proc/self/run'] : []) {
+    for (const write of [
+      () => writeFileAtomic(`${path}/x`, 'x'),
+      () => makeEmptyFolder(path),
+      () => runFolder(path).append('log', 'x'),
+    ]) {
+      const failure = await failureOf(write(), path);
+      assert.instance(failure, UsageError);
+      assert.match(failure.message, /^DIR\S* cannot be written because nothing can be made in that place; /);
+    }
+  }
 });
 
 test('full disk, quota and file size are FitError; read-only and forbidden places are UsageError', () => {
