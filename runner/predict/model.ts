@@ -32,16 +32,42 @@ export interface ModelCard {
   };
 }
 
+const whole = v.pipe(v.number(), v.integer('a whole number'));
+const count = v.pipe(whole, v.minValue(1));
+const triple = v.tuple([count, count, count]);
+const positive = v.pipe(v.number(), v.gtValue(0));
+
+/** What predicting reads of a card; other keys are left alone. Whether the parts fit together is for `loadModel` to tell. */
 const Card = v.looseObject({
   format: v.literal('action3d-model-1'),
-  network: v.looseObject({ inChannels: v.number(), classes: v.number(), channels: v.array(v.number()) }),
-  patch: v.tuple([v.number(), v.number(), v.number()]),
+  network: v.looseObject({
+    inChannels: count,
+    classes: count,
+    channels: v.array(count),
+    kernels: v.optional(v.array(triple)),
+    strides: v.optional(v.array(triple)),
+    blocksPerLevel: v.optional(count),
+    norm: v.optional(v.picklist(['instance', 'group', 'batch', 'none'])),
+    groups: v.optional(count),
+    activation: v.optional(v.picklist(['leaky_relu', 'relu', 'gelu'])),
+    slope: v.optional(v.number()),
+    up: v.optional(v.picklist(['transposed', 'trilinear'])),
+    dropout: v.optional(v.number()),
+  }),
+  patch: triple,
   channels: v.array(v.looseObject({ name: v.string() })),
-  labels: v.array(v.looseObject({ value: v.number(), name: v.string() })),
-  preprocessing: v.looseObject({ normalisation: v.string(), clip: v.number() }),
+  labels: v.array(v.looseObject({ value: v.pipe(whole, v.minValue(0), v.maxValue(65535)), name: v.string() })),
+  preprocessing: v.looseObject({
+    spacing: v.nullable(v.tuple([positive, positive, positive])),
+    normalisation: v.picklist(['z-score', 'ct']),
+    clip: v.nullish(positive),
+    window: v.optional(v.tuple([v.number(), v.number()])),
+    mean: v.optional(v.number()),
+    std: v.optional(positive),
+  }),
 });
 
-/** Reads `model.json`. Errors: DataError naming what is missing. */
+/** Reads `model.json`. Errors: DataError naming every key that is missing or wrong. */
 export function parseModelCard(text: string, name: string): ModelCard {
   let json: unknown;
   try {
@@ -51,7 +77,11 @@ export function parseModelCard(text: string, name: string): ModelCard {
   }
   const result = v.safeParse(Card, json);
   if (result.success) return json as ModelCard;
-  const problems = result.issues.map((issue) => `'${v.getDotPath(issue) ?? 'top level'}' is ${issue.received}`);
+  const problems = result.issues.map((issue) => {
+    const key = v.getDotPath(issue) ?? 'the whole file';
+    if (issue.received === 'undefined') return `'${key}' is missing`;
+    return `'${key}' is ${issue.received}, expected ${issue.expected ?? issue.message}`;
+  });
   throw new DataError(
     `${name} is not a model of this version: ${problems.join('; ')}; use the model.json of a run folder`,
   );
