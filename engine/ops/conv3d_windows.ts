@@ -4,14 +4,13 @@ import type { Recording } from '../recording.ts';
 import { ceilDiv, type Triple } from '../shape.ts';
 import { type Tensor, vec4s } from '../tensor.ts';
 import { largestTile, tileWidth } from './conv3d_tiles.ts';
+import { uniformAlignment, WINDOW, windowable, windowOf } from './uniform_windows.ts';
 
 /**
  * Convolutions that read activations through uniform windows (shaders/conv3d_windows.wgsl.ts). Each output plane is one
  * dispatch or, where a plane exceeds a window, a few: many small dispatches, which software adapters do not mind.
  */
 
-/** vec4 in a window: 64 KiB. */
-const WINDOW = 4096;
 /** Beyond this many dispatches for one convolution the general kernel is taken. */
 const MOST_DISPATCHES = 2048;
 
@@ -20,36 +19,12 @@ export interface WindowGeometry {
   readonly padding: Triple;
 }
 
-/** A uniform view of a tensor that contains [from, from + needed) vec4, and where in it `origin` lies. */
-function windowOf(t: Tensor, origin: number, from: number, alignment: number): { view: Tensor; base: number } {
-  const total = vec4s(t);
-  const size = Math.min(WINDOW, total);
-  const start = Math.min(Math.floor(Math.max(0, from) / alignment) * alignment, total - size);
-  return { view: { ...t, shape: [size, 4], pitch: 4, offset: t.offset + start * 16 }, base: origin - start };
-}
-
 /** Rows of a plane that fit a window together with the kernel's reach, or 0; alignment steals a few vec4. */
 function rowsInWindow(t: Tensor, reach: number, alignment: number): number {
   const [, , height, width] = t.shape;
   const row = width * (t.pitch / 4);
   if (vec4s(t) <= WINDOW || row * height + alignment <= WINDOW) return height;
   return Math.floor((WINDOW - alignment) / row) - reach;
-}
-
-/** vec4 units that the offset of a uniform binding must be a multiple of. */
-function uniformAlignment(rec: Recording): number {
-  return Math.max(1, rec.device.limits.minUniformBufferOffsetAlignment / 16);
-}
-
-/** Whether windows can be placed anywhere in these tensors. */
-function windowable(rec: Recording, ...tensors: Tensor[]): boolean {
-  const alignment = uniformAlignment(rec);
-  return (
-    rec.device.uniformWindows &&
-    tensors.every(
-      (t) => (vec4s(t) <= WINDOW || (vec4s(t) - WINDOW) % alignment === 0) && t.offset % (alignment * 16) === 0,
-    )
-  );
 }
 
 export interface WindowConvolution {

@@ -3,6 +3,7 @@ import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape, padChannels, roundUp } from '../shape.ts';
 import { channels, rows, type Tensor } from '../tensor.ts';
+import { matmulWindows } from './matmul_windows.ts';
 import { sumRowsInto } from './reduce.ts';
 
 export interface MatmulOptions {
@@ -53,6 +54,7 @@ function product(rec: Recording, a: Tensor, b: Tensor, options: MatmulOptions, i
     );
   }
   const y = into ?? rec.tensor(transposeA ? [m, n] : [...a.shape.slice(0, -1), n], 'matmul');
+  if (matmulWindows(rec, a, b, y, { transposeA, transposeB, bias, m, n, k })) return y;
   const yPitch = padChannels(n) / 4;
   const columns = yPitch > 1 ? 2 : 1;
   const across = ceilDiv(yPitch, columns);

@@ -19,6 +19,10 @@ for (const [m, k, n] of [
   [2, 130, 36],
   [3, 1031, 6],
   [9, 700, 21],
+  // Large enough for uniform windows (llvmpipe), around their blocks, slices and bands.
+  [301, 150, 37],
+  [33, 1300, 70],
+  [135, 33, 530],
 ]) {
   for (const transposeA of [false, true]) {
     for (const transposeB of [false, true]) {
@@ -47,6 +51,7 @@ for (const [rowShape, inputs, outputs] of [
   [[2, 3, 4, 5], 3, 9],
   [[2, 17, 19, 3], 4, 16],
   [[3], 1500, 2],
+  [[2, 5, 31], 270, 13],
 ] as [number[], number, number][]) {
   const count = rowShape.reduce((a, b) => a * b, 1);
   const [x, weight, bias] = [random([count, inputs], 3), random([inputs, outputs], 4), random([outputs], 5)];
