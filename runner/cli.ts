@@ -50,9 +50,10 @@ function addVerb(program: Command, { usage, summary, details, flags, required = 
 }
 
 function createProgram(): Command {
+  const version = ownVersion() ?? 'unknown';
   const program = new Command('action3d')
     .description('Semi-supervised 3D segmentation of medical volumes on any WebGPU-capable GPU.')
-    .version(ownVersion() ?? 'unknown')
+    .version(failureOptions.json ? JSON.stringify({ version }, null, 2) : version)
     .exitOverride()
     .configureHelp({ subcommandTerm: (command) => command.name() })
     .configureOutput({

@@ -101,6 +101,7 @@ const OUTPUTS: [string, number, string, string][] = [
   ['--help', 0, HELP, ''],
   ['', 2, '', HELP],
   ['--version', 0, `${ownVersion()}\n`, ''],
+  ['--version --json', 0, `{\n  "version": "${ownVersion()}"\n}\n`, ''],
   ['evaluate --help', 0, EVALUATE_HELP, ''],
   ['trian data', 2, '', "error: unknown command 'trian'\n(Did you mean train?)\n(action3d --help lists the verbs)\n"],
   ['help', 2, '', "error: unknown command 'help'\n(action3d --help lists the verbs)\n"],

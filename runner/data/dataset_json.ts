@@ -45,12 +45,24 @@ export function parseDatasetJson(bytes: Uint8Array, file: string): DatasetJson {
     );
   }
   const result = v.safeParse(Schema, value);
-  if (result.success) return result.output;
+  if (result.success) {
+    refuseReserved(value as DatasetJson, result.output, file);
+    return result.output;
+  }
   const [issue] = result.issues;
   const key = v.getDotPath(issue) ?? 'the whole file';
   throw new DataError(
     `${file}: "${key}" should be ${issue.expected ?? 'something else'} but is ${issue.received}; correct it in an editor`,
   );
+}
+
+/** @throws DataError for names that valibot passes over without a word: they mean something else to JavaScript */
+function refuseReserved(given: DatasetJson, read: DatasetJson, file: string): void {
+  for (const key of ['labels', 'labels_map', 'dataset', 'channel_names', 'modality'] as const) {
+    const lost = Object.keys(given[key] ?? {}).find((name) => !Object.hasOwn(read[key] ?? {}, name));
+    if (lost !== undefined)
+      throw new DataError(`${file}: "${lost}" in "${key}" is a name that JavaScript reserves; give it another`);
+  }
 }
 
 /**

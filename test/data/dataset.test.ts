@@ -261,6 +261,34 @@ test('a data set with errors is not opened, and the first is named', async () =>
   });
 });
 
+test('names that JavaScript reserves are refused, not passed over', async () => {
+  const files = await soundFiles();
+  const json = files['dataset.json'] as string;
+  for (const name of ['constructor', '__proto__', 'prototype']) {
+    await inFolder(async (folder) => {
+      await writeFiles(folder, { ...files, 'dataset.json': json.replace('"organ"', `"${name}"`) });
+      assert.is(
+        await refusal(() => parseDataset(directorySource(folder)), folder),
+        `DIR/dataset.json: "${name}" in "labels" is a name that JavaScript reserves; give it another`,
+      );
+    });
+  }
+  // by number, in the order of the Decathlon, and as a case, such names are fine
+  const labels = { 0: 'background', 1: 'constructor', 2: '__proto__' };
+  const cases = {
+    'imagesUn/constructor_0000.nii.gz': await image(5),
+    'imagesUn/__proto___0000.nii.gz': await image(6),
+  };
+  await opened({ ...withJson(files, { labels }), ...cases }, async (dataset) => {
+    assert.equal(
+      dataset.labels.map(({ name }) => name),
+      ['background', 'constructor', '__proto__'],
+    );
+    assert.ok(dataset.unlabelled.some(({ id }) => id === 'constructor'));
+    assert.ok(dataset.unlabelled.some(({ id }) => id === '__proto__'));
+  });
+});
+
 test('a case that check would call broken is not loaded', async () => {
   const broken: [Files, string][] = [
     [
