@@ -4,6 +4,8 @@ import type { UnetSettings } from './unet3d_config.ts';
 export interface UnetFlops {
   /** One pass over the batch. */
   readonly forward: number;
+  /** Of it, the encoder with the bottleneck. */
+  readonly encoder: number;
   /** Forward and backward: a convolution costs as much for its input's gradient and for its weight's; the first has no input's. */
   readonly training: number;
 }
@@ -22,14 +24,16 @@ export function unetFlops(s: UnetSettings, batch: number, patch: Triple): UnetFl
     const cout = s.channels[level];
     return convolution(level, taps, cin, cout) + (s.blocksPerLevel - 1) * convolution(level, taps, cout, cout);
   };
+  let encoder = 0;
   let forward = convolution(0, 1, s.channels[0], s.classes);
   s.channels.forEach((channels, level) => {
-    forward += blocks(level, level === 0 ? s.inChannels : s.channels[level - 1]);
+    encoder += blocks(level, level === 0 ? s.inChannels : s.channels[level - 1]);
     if (level === s.channels.length - 1) return;
     const below = s.channels[level + 1];
     if (s.up === 'transposed') forward += convolution(level + 1, product(s.strides[level]), below, channels);
     forward += blocks(level, channels + (s.up === 'transposed' ? channels : below));
   });
   const first = convolution(0, product(s.kernels[0]), s.inChannels, s.channels[0]);
-  return { forward, training: 3 * forward - first };
+  forward += encoder;
+  return { forward, encoder, training: 3 * forward - first };
 }

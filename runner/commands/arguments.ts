@@ -54,3 +54,12 @@ export function oneOf(...words: readonly string[]): Parser<string> {
     throw new InvalidArgumentError(`Give ${words.join(' or ')}.`);
   };
 }
+
+/** Some of a few words, separated by commas. */
+export function someOf(...words: readonly string[]): Parser<string[]> {
+  return (text) => {
+    const chosen = text.split(',').map((word) => word.trim());
+    if (chosen.every((word) => words.includes(word))) return chosen;
+    throw new InvalidArgumentError(`Give one or more of ${words.join(', ')}, separated by commas.`);
+  };
+}

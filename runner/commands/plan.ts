@@ -12,13 +12,15 @@ export interface PlanReport extends Pick<Choice, 'fingerprint' | 'config'> {
   readonly reasons: readonly string[];
   /** GPU bytes, exactly. */
   readonly memory: Choice['plan']['forecast']['memory'];
-  /** An estimate: the convolutions' operations over the rate of one block of the network on this adapter. */
-  readonly step: {
+  /** Of convolutions, measured on one block of the network on this adapter. Times are estimates made with it. */
+  readonly flopsPerSecond: number;
+  readonly stages: readonly {
+    readonly name: string;
+    readonly steps: number;
     readonly commands: number;
     readonly flops: number;
-    readonly flopsPerSecond: number;
-    readonly seconds: number;
-  };
+    readonly secondsPerStep: number;
+  }[];
 }
 
 /**
@@ -40,7 +42,7 @@ export async function plan(directory: string, options: SetupOptions): Promise<nu
 async function makeReport(setup: Setup, options: SetupOptions): Promise<PlanReport> {
   const { dataset, opened, device } = setup;
   const { config, fingerprint, plan } = await chooseRun(setup, options);
-  const { memory, commands, flops } = plan.forecast;
+  const { memory, stages } = plan.forecast;
   const flopsPerSecond = await trainingRate(device, config.network.channels[0], config.patch);
   return {
     dataset: { name: dataset.name, root: dataset.root, parts: describeParts(dataset) },
@@ -49,6 +51,10 @@ async function makeReport(setup: Setup, options: SetupOptions): Promise<PlanRepo
     config,
     reasons: plan.reasons,
     memory,
-    step: { commands, flops, flopsPerSecond, seconds: flops / flopsPerSecond },
+    flopsPerSecond,
+    stages: stages.map(({ name, steps, commands, flops }) => ({
+      ...{ name, steps, commands, flops },
+      secondsPerStep: flops / flopsPerSecond,
+    })),
   };
 }

@@ -34,10 +34,10 @@ function fingerprintRows({ fingerprint: f }: PlanReport): string[][] {
   ];
 }
 
-function planRows({ config, memory, step }: PlanReport): string[][] {
-  const { network, preprocessing, patch, batch, steps } = config;
+function planRows({ config, memory, stages, flopsPerSecond }: PlanReport): string[][] {
+  const { network, preprocessing, patch, batch, steps, method } = config;
   const { parameters, inputs, step: activations, readback, total } = memory;
-  const rate = `${gigaflop(step.flops)} at ${gigaflop(step.flopsPerSecond)}/s`;
+  const seconds = stages.reduce((sum, stage) => sum + stage.steps * stage.secondsPerStep, 0);
   return [
     ['patch', `${size(patch)}, ${batch} a step`],
     [
@@ -51,8 +51,11 @@ function planRows({ config, memory, step }: PlanReport): string[][] {
       'GPU memory',
       `${bytes(total)} (${count(total)} bytes): parameters ${bytes(parameters)}, inputs ${bytes(inputs)}, step ${bytes(activations)}, read-back ${bytes(readback)}`,
     ],
-    ['step', `about ${duration(step.seconds)} (${rate}, ${count(step.commands)} commands)`],
-    ['training', `about ${duration(step.seconds * steps)} for ${count(steps)} steps`],
+    ...stages.map(({ name, steps, secondsPerStep, flops, commands }) => [
+      stages.length > 1 ? `stage ${name}` : 'step',
+      `${stages.length > 1 ? `${count(steps)} steps of ` : ''}about ${duration(secondsPerStep)} (${gigaflop(flops)} at ${gigaflop(flopsPerSecond)}/s, ${count(commands)} commands)`,
+    ]),
+    ['training', `${method}: about ${duration(seconds)} for ${count(steps)} steps`],
   ];
 }
 

@@ -45,13 +45,18 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
   const stop = stopConditions(options);
   try {
     const store = runFolder(output);
-    const { split, config } = await chooseRun(setup, options);
+    const { config } = await chooseRun(setup, options);
+    const { split, dataset, source, device, from } = setup;
     if (options.force) await removeRun(output);
     await claimRun(store, config, split);
     await store.write(RUN_FILES.environment, `${JSON.stringify(environment(setup), null, 2)}\n`);
-    const report = new TrainingReport({ config, store, device: setup.device, options });
+    if (!options.quiet) for (const reason of setup.reasons) process.stderr.write(`${reason}\n`);
+    const report = new TrainingReport({ config, store, device, options });
     const events = { ...report.events(), shouldStop: stop.requested };
-    const result = await runTraining({ ...setup, split, config, store }, events).catch(async (failure) => {
+    const result = await runTraining(
+      { device, dataset, source, split, config, store, from: from?.groups },
+      events,
+    ).catch(async (failure) => {
       await report.close().catch(() => undefined); // the failure matters more than the log
       throw failure;
     });
@@ -64,8 +69,9 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
   }
 }
 
-function environment({ opened }: Setup) {
+function environment({ opened, from }: Setup) {
   return {
+    ...(from && { from: from.file }),
     action3d: ownVersion(),
     node: process.versions.node,
     platform: `${process.platform}-${process.arch}`,

@@ -1,10 +1,11 @@
 import type { Device } from '../../engine/device.ts';
 import { bytes, count } from '../report/format.ts';
+import { CollapseWatch } from '../train/collapse.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { type ProgressView, plainLine, progressLine } from '../train/log.ts';
 import type { LoopTimes } from '../train/loop.ts';
 import { RUN_FILES, type RunStore } from '../train/run_store.ts';
-import type { TrainingEvents } from '../train/run_training.ts';
+import type { StageStart, TrainingEvents } from '../train/run_training.ts';
 
 /** Seconds between two lines where nobody watches. */
 const PLAIN_SECONDS = 30;
@@ -31,6 +32,8 @@ export class TrainingReport {
   /** When the latest steps arrived. */
   private readonly arrivals: number[] = [];
   private first = 0;
+  private stage = { name: '', offset: 0, steps: 0 };
+  private watch = new CollapseWatch();
   private dice: number | null = null;
 
   constructor(run: {
@@ -48,17 +51,7 @@ export class TrainingReport {
 
   events(): Omit<TrainingEvents, 'shouldStop'> {
     return {
-      onReady: ({ trainer, from, validation }) => {
-        this.first = from;
-        this.log({ kind: 'start', step: from, time: new Date().toISOString() });
-        const { parameters, inputs, step, total } = trainer.memory;
-        this.say(
-          `${from > 0 ? `continuing after step ${from}: ` : ''}${count(this.config.steps)} steps of ${this.config.batch} patches ` +
-            `${this.config.patch.join('x')}, ${count(trainer.commands)} commands a step, GPU ${bytes(total)} ` +
-            `(parameters ${bytes(parameters)}, inputs ${bytes(inputs)}, step ${bytes(step)})` +
-            `${validation === 0 ? '; no validation cases: the last weights will be the model' : ''}`,
-        );
-      },
+      onStage: (start) => this.enter(start),
       onStep: (step, losses, times) => this.step(step, losses, times),
       onValidation: (step, dice, best) => {
         this.dice = dice;
@@ -70,8 +63,29 @@ export class TrainingReport {
 
   /** Writes what is left. Errors: FitError and the like where a log could not be written. */
   async close(): Promise<void> {
-    if (this.tty && this.visible && this.view) process.stderr.write(`\r${progressLine(this.view)}\u001b[K\n`);
+    this.endLine();
     await this.flush();
+  }
+
+  /** One line a stage: the line before stays, the next step begins another. */
+  private enter({ stage, trainer, offset, from, validation }: StageStart): void {
+    this.endLine();
+    this.stage = { name: stage.name, offset, steps: stage.steps };
+    this.arrivals.length = 0;
+    this.view = undefined;
+    this.printedShare = 0;
+    this.first = from;
+    this.watch = new CollapseWatch();
+    this.log({ kind: 'stage', stage: stage.name, step: from, time: new Date().toISOString() });
+    const { parameters, inputs, step, total } = trainer.memory;
+    const { batch, patch, method } = this.config;
+    const what = method === 'action' ? `stage ${stage.name} of ACTION` : method;
+    this.say(
+      `${from > 0 ? `continuing after step ${from}: ` : ''}${what}, ${count(stage.steps)} steps of ${batch} ${method === 'supervised' ? '' : 'labelled '}patches ` +
+        `${patch.join('x')}, ${count(trainer.commands)} commands a step, GPU ${bytes(total)} ` +
+        `(parameters ${bytes(parameters)}, inputs ${bytes(inputs)}, step ${bytes(step)})` +
+        `${validation === 0 && stage.predicts ? '; no validation cases: the last weights will be the model' : ''}`,
+    );
   }
 
   private step(step: number, losses: Readonly<Record<string, number>>, times: Readonly<LoopTimes>): void {
@@ -79,17 +93,24 @@ export class TrainingReport {
     if (this.arrivals.push(now) > LATELY) this.arrivals.shift();
     // Between two arrivals, so that compiling before the first does not count.
     const intervals = this.arrivals.length - 1;
+    const { name, offset, steps } = this.stage;
     this.view = {
-      step: step + 1,
-      steps: this.config.steps,
+      step: step + 1 - offset,
+      steps,
       stepMs: intervals > 0 ? (now - this.arrivals[0]) / intervals : null,
       hostMs: times.host / Math.max(1, times.steps),
       losses,
       dice: this.dice,
       gpuBytes: this.device.bytesHeld,
-      stage: this.config.method,
+      stage: name,
     };
-    this.log({ kind: 'step', step: step + 1, ...losses });
+    const collapsed = this.watch.after(losses);
+    if (collapsed) {
+      this.log({ kind: 'warning', step: step + 1, message: collapsed });
+      this.endLine();
+      this.say(`stage ${name}, step ${step + 1 - offset}: ${collapsed}`);
+    }
+    this.log({ kind: 'step', stage: name, step: step + 1, ...losses });
     if (!this.visible) return;
     if (this.tty) {
       if (now - this.paintedAt < PAINT_MS) return;
@@ -97,11 +118,15 @@ export class TrainingReport {
       process.stderr.write(`\r${progressLine(this.view)}\u001b[K`);
       return;
     }
-    const share = (step + 1) / this.config.steps;
+    const share = this.view.step / steps;
     if (now - this.printedAt < PLAIN_SECONDS * 1000 && share - this.printedShare < 0.1) return;
     this.printedAt = now;
     this.printedShare = share;
     process.stderr.write(`${plainLine(this.view, new Date())}\n`);
+  }
+
+  private endLine(): void {
+    if (this.tty && this.visible && this.view) process.stderr.write(`\r${progressLine(this.view)}\u001b[K\n`);
   }
 
   private say(sentence: string): void {
@@ -115,10 +140,16 @@ export class TrainingReport {
 
   /** Lines go out in order, while the training goes on; a failure is thrown by close(). */
   private flush(): Promise<void> {
-    const step = this.view?.step ?? this.first;
+    const step = this.view ? this.view.step + this.stage.offset : this.first;
     const text = this.lines.map((line) => `${line}\n`).join('');
     this.lines = [];
-    const status = { step, steps: this.config.steps, dice: this.dice, updated: new Date().toISOString() };
+    const status = {
+      stage: this.stage.name,
+      step,
+      steps: this.config.steps,
+      dice: this.dice,
+      updated: new Date().toISOString(),
+    };
     this.writing = this.writing.then(async () => {
       if (text) await this.store.append(RUN_FILES.log, text);
       await this.store.write(RUN_FILES.status, `${JSON.stringify(status)}\n`);

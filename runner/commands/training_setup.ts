@@ -11,6 +11,8 @@ import { applySettings, mergeConfig, type TrainConfig, type TrainConfigInput, tr
 import { type Fingerprint, fingerprint } from '../train/fingerprint.ts';
 import { type FittedPlan, fitPlan } from '../train/fit.ts';
 import { forecastTraining } from '../train/forecast.ts';
+import { assertUnlabelled, usesUnlabelled } from '../train/methods.ts';
+import { type StartWeights, startWeights } from './start_weights.ts';
 
 /** The options that `plan` and `train` share. Triples are [z, y, x]. */
 export interface SetupOptions {
@@ -24,6 +26,12 @@ export interface SetupOptions {
   channels?: number;
   levels?: number;
   method?: string;
+  preset?: string;
+  without?: readonly string[];
+  /** Stages of ACTION to run, of 1a, 1b and 2. */
+  stage?: readonly string[];
+  /** A run folder, a checkpoint or weights to start from. */
+  from?: string;
   config?: string;
   set?: readonly string[];
   /** GPU bytes to stay within. */
@@ -32,19 +40,29 @@ export interface SetupOptions {
   json?: boolean;
 }
 
-export interface Setup {
-  readonly opened: OpenedGpu;
-  readonly device: Device;
+/** What a run is about, before an adapter is asked. */
+export interface Wishes {
   readonly dataset: Dataset;
   readonly source: FileSource;
+  readonly split: Split;
+  /** What file, flags and --set say, known to be valid. */
+  readonly config: TrainConfigInput;
+  /** Weights that --from names. */
+  readonly from?: StartWeights;
+  /** Sentences on what was chosen for the user. */
+  readonly reasons: readonly string[];
+}
+
+export interface Setup extends Wishes {
+  readonly opened: OpenedGpu;
+  readonly device: Device;
   /** Gives the adapter back. */
   close(): void;
 }
 
-/** Opens the data set, then the adapter (its notes go to stderr). */
+/** Reads the data set and all options, then opens the adapter (its notes go to stderr). */
 export async function openSetup(directory: string, options: SetupOptions): Promise<Setup> {
-  const source = directorySource(directory);
-  const dataset = await parseDataset(source);
+  const wishes = await readWishes(directory, options);
   const opened = await openGpu({ gpu: options.gpu, unsafe: true });
   if (!options.quiet) for (const note of opened.notes) process.stderr.write(`${note}\n`);
   const device = new Device(opened.device, opened);
@@ -52,7 +70,26 @@ export async function openSetup(directory: string, options: SetupOptions): Promi
     device.destroy();
     opened.close();
   };
-  return { opened, device, dataset, source, close };
+  return { ...wishes, opened, device, close };
+}
+
+async function readWishes(directory: string, options: SetupOptions): Promise<Wishes> {
+  const source = directorySource(directory);
+  const dataset = await parseDataset(source);
+  const asked = await wantedConfig(options);
+  const { validation, seed } = asked;
+  const split = await chooseSplit(dataset, options, trainConfig({ validation, seed }));
+  const from = options.from === undefined ? undefined : await startWeights(options.from);
+  const method = asked.method ?? (split.unlabelled.length > 0 ? 'action' : 'supervised');
+  const config = { ...asked, method, ...(from && { from: from.hash }) };
+  trainConfig(config);
+  assertUnlabelled({ method }, split.unlabelled.length);
+  const reasons = asked.method
+    ? []
+    : [
+        `method ${method}: there are ${split.unlabelled.length || 'no'} unlabelled cases to learn from (--method chooses another)`,
+      ];
+  return { dataset, source, split, config, ...(from && { from }), reasons };
 }
 
 /** What a run is: its cases and its configuration. */
@@ -70,37 +107,51 @@ export interface Choice {
  * @throws UsageError for what cannot be an option or a split, FitError where nothing fits the adapter or --vram
  */
 export async function chooseRun(setup: Setup, options: SetupOptions): Promise<Choice> {
-  const { dataset, device, opened, source } = setup;
-  const wanted = await wantedConfig(options);
-  const { patch, batch, network, preprocessing, validation, seed } = wanted;
-  const split = await chooseSplit(dataset, options, trainConfig({ validation, seed }));
+  const { dataset, device, opened, source, split, config: wanted } = setup;
+  const { patch, network, preprocessing } = wanted;
   const found = await fingerprint(dataset, split.labelled, split.unlabelled, source);
   const dry = new Device(dryGpu(device.limits), opened);
-  const grids = found.grids.slice(0, split.labelled.length);
+  const known = split.labelled.length;
+  const grids = {
+    labelled: found.grids.slice(0, known),
+    unlabelled: usesUnlabelled(trainConfig(wanted)) ? found.grids.slice(known) : [],
+  };
+  // ACTION's presets say how many patches a step has, and mixing needs two: only the patch may shrink.
+  const batch = wanted.batch ?? (wanted.method === 'action' ? trainConfig(wanted).batch : undefined);
+  const complete = ({ batch: planned, ...rest }: FittedPlan['config']) =>
+    trainConfig(mergeConfig(wanted.method === 'action' ? rest : { ...rest, batch: planned }, wanted));
   const plan = await fitPlan(
     found,
     {
       ...{ patch, batch, channels: options.channels, spacing: preprocessing?.spacing, software: opened.software },
       levels: network?.channels?.length ?? options.levels,
     },
-    (config) => forecastTraining(dry, trainConfig(mergeConfig(config, wanted)), dataset, grids),
+    (config) => forecastTraining(dry, complete(config), dataset, grids),
     options.vram,
   );
-  return { split, config: trainConfig(mergeConfig(plan.config, wanted)), plan, fingerprint: found };
+  return {
+    ...{ split, config: complete(plan.config), fingerprint: found },
+    plan: { ...plan, reasons: [...setup.reasons, ...plan.reasons] },
+  };
 }
 
 /** What file, flags and --set say, known to be valid. */
 async function wantedConfig(options: SetupOptions): Promise<TrainConfigInput> {
-  const { config, method, seed, steps, batch, patch } = options;
+  const { config, method, preset, without, seed, steps, batch, patch, stage } = options;
   const validation = typeof options.validation === 'number' ? options.validation : undefined;
   const file = config ? await readJson(config) : {};
-  trainConfig(file, config);
+  const action = stage && { stages: stage };
   const flags = Object.fromEntries(
-    Object.entries({ method, seed, steps, batch, patch, validation }).filter(([, value]) => value !== undefined),
+    Object.entries({ method, preset, without, seed, steps, batch, patch, validation, action }).filter(
+      ([, value]) => value !== undefined,
+    ),
   );
-  const wanted = applySettings(mergeConfig(file, flags), options.set ?? []);
-  trainConfig(wanted);
-  return wanted as TrainConfigInput;
+  const wanted = applySettings(mergeConfig(file, flags), options.set ?? []) as TrainConfigInput;
+  // Options of ACTION ask for ACTION.
+  const named = wanted.method ?? (wanted.preset || wanted.without || wanted.action ? 'action' : undefined);
+  const complete = named ? { ...wanted, method: named } : wanted;
+  trainConfig(complete, config && Object.keys(flags).length === 0 ? config : undefined);
+  return complete;
 }
 
 /** Which cases train, which validate. `--labelled` and `--validation` are a count or the path of a list. */

@@ -2,7 +2,9 @@
  * The table of verbs. Each verb's work is a function in the file of its name, imported when the verb is used; the names of
  * its options are those of the flags (--max-hours is `maxHours`).
  */
-import { bytes, countOrFile, number, oneOf, repeated, voxels, whole } from './arguments.ts';
+import { METHODS } from '../train/config.ts';
+import { ABLATION_NAMES, ACTION_STAGES, PRESET_NAMES } from '../train/config_action.ts';
+import { bytes, countOrFile, number, oneOf, repeated, someOf, voxels, whole } from './arguments.ts';
 
 /** A flag as commander writes it, what it does, and how its word becomes a value. */
 export type Flag = readonly [flags: string, description: string, parse?: (text: string, before: never) => unknown];
@@ -36,6 +38,17 @@ export const GLOBAL_FLAGS: readonly Flag[] = [
 /** What `plan` and `train` are told, with the same meaning: `plan` forecasts the run that `train` would do. */
 const CHOICES: readonly Flag[] = [
   [
+    '--method <name>',
+    `${METHODS.join(', ')} (default: action where there are unlabelled cases, else supervised)`,
+    oneOf(...METHODS),
+  ],
+  ['--preset <name>', "ACTION's constants: small volumes, or as published (default: small)", oneOf(...PRESET_NAMES)],
+  ['--stage <names>', 'run only these stages of ACTION, for example 1a,1b or 2', someOf(...ACTION_STAGES)],
+  ['--without <names>', `ablations of ACTION: any of ${ABLATION_NAMES.join(', ')}`, someOf(...ABLATION_NAMES)],
+  ['--from <path>', 'start from the weights of a run folder, a checkpoint or a weights file'],
+  ['--steps <n>', 'training steps, of all stages together', whole(1)],
+  ['--seed <n>', 'what weights, patches and augmentation are drawn from (default: 0)', whole()],
+  [
     '--labelled <k|file>',
     'the first k labelled cases, or those a file lists, one id a line (default: all)',
     countOrFile,
@@ -46,7 +59,7 @@ const CHOICES: readonly Flag[] = [
     countOrFile,
   ],
   ['--patch <z,y,x>', 'voxels of a patch (default: from the data and the adapter)', voxels],
-  ['--batch <n>', 'patches a step', whole(1)],
+  ['--batch <n>', 'labelled patches a step, and as many unlabelled ones', whole(1)],
   ['--channels <n>', 'feature channels of the first level (default: by the adapter)', whole(1)],
   ['--levels <n>', 'resolution levels of the network (default: from the data)', whole(1)],
   ['--vram <size>', 'GPU memory to stay within, for example 6G', bytes],
@@ -109,18 +122,17 @@ export const VERBS: readonly Verb[] = [
     usage: 'train <dataset>',
     summary: 'train a network; continue when started again',
     details:
-      'Trains a network into a run folder, with checkpoints and validation. Started again with the same options it continues where it stopped. Ctrl-C finishes the step, saves and exits with 75.',
+      'Trains a network into a run folder, with checkpoints and validation: ACTION in three stages on labelled and unlabelled cases, a baseline, or supervised on the labelled ones alone. Started again with the same options it continues where it stopped. Ctrl-C finishes the step, saves and exits with 75.',
     required: [['-o, --output <run>', 'folder of the run']],
     flags: [
-      ['--method <name>', 'supervised (default: supervised)', oneOf('supervised')],
-      ['--steps <n>', 'training steps', whole(1)],
-      ['--seed <n>', 'what weights, patches and augmentation are drawn from (default: 0)', whole()],
       ...CHOICES,
       ['--max-hours <h>', 'stop and save after so many hours, exit code 75', number(0)],
       ['--force', 'replace the run in the folder'],
     ],
     examples: [
-      'train Task04_Hippocampus -o runs/hippocampus --labelled 4 --steps 600',
+      'train Task04_Hippocampus -o runs/action --labelled 4',
+      'train Task04_Hippocampus -o runs/supervised --labelled 4 --method supervised --steps 600',
+      'train Task04_Hippocampus -o runs/stage2 --labelled 4 --stage 2 --from runs/action/checkpoints/1b.safetensors',
       'train phantoms -o runs/phantoms --set optimiser.rate=0.1 --set network.norm=group',
     ],
     run: async ([dataset], options) => (await import('./train.ts')).train(dataset, options),

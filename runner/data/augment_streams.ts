@@ -15,15 +15,19 @@ export const HOST_STREAMS = {
   labelledPatches: 16,
   unlabelledPatches: 17,
   labelledIntensity: 18,
-  weakIntensity: 19,
-  strongIntensity: 20,
+  teacherIntensity: 19,
+  studentIntensity: 20,
+  teacherLabelledIntensity: 21,
 } as const;
 
 /** Each begins a block of 16 numbers for the random ops of one forward pass. */
 export const NOISE_STREAMS = {
   labelled: 0x80000010,
-  weak: 0x80000020,
-  strong: 0x80000030,
+  teacher: 0x80000020,
+  student: 0x80000030,
+  teacherLabelled: 0x80000040,
+  /** Of what a method itself draws: mixing, queries, negatives. */
+  method: 0x80000050,
 } as const;
 
 const SAMPLES = 4096;

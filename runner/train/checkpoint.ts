@@ -9,14 +9,18 @@ export interface Checkpoint {
   readonly step: number;
   /** Hash of the run's configuration and split; a checkpoint only continues the run it came from. */
   readonly hash: string;
+  /** Hash of the voxels and labels it was trained on. */
+  readonly data: string;
+  /** Name of the stage that the groups belong to. */
+  readonly stage: string;
   /** Best validation score so far and its step, when there was a validation. */
   readonly best: { readonly dice: number; readonly step: number } | null;
   /** By group: 'student', 'optimiser.network.velocity', 'teacher', … */
   readonly groups: ReadonlyMap<string, ParameterValues>;
 }
 
-const FORMAT = 'action3d-checkpoint-1';
-const KEYS = ['format', 'step', 'hash', 'best'];
+export const CHECKPOINT_FORMAT = 'action3d-checkpoint-2';
+const KEYS = ['format', 'step', 'hash', 'data', 'stage', 'best'];
 
 /** One safetensors file: tensors `group/name`, the rest as metadata. */
 export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
@@ -26,9 +30,11 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
       tensors.set(`${group}/${name}`, { dtype: 'F32', shape, data: data as Float32Array<ArrayBuffer> });
   }
   return writeSafetensors(tensors, {
-    format: FORMAT,
+    format: CHECKPOINT_FORMAT,
     step: String(checkpoint.step),
     hash: checkpoint.hash,
+    data: checkpoint.data,
+    stage: checkpoint.stage,
     best: JSON.stringify(checkpoint.best),
   });
 }
@@ -36,9 +42,9 @@ export function encodeCheckpoint(checkpoint: Checkpoint): Uint8Array {
 /** The inverse. Errors: DataError, with the ways out, for a damaged file or one that is no checkpoint. */
 export function decodeCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
   const { tensors, metadata } = readSafetensors(bytes, name, remedyFor(name));
-  if (metadata.format !== FORMAT) {
+  if (metadata.format !== CHECKPOINT_FORMAT) {
     throw new DataError(
-      `${name} is not a checkpoint (format '${metadata.format ?? 'none'}', expected '${FORMAT}'); give the run it belongs to`,
+      `${name} is not a checkpoint (format '${metadata.format ?? 'none'}', expected '${CHECKPOINT_FORMAT}'); give the run it belongs to`,
     );
   }
   const unknown = Object.keys(metadata).find((key) => !KEYS.includes(key)); // a damaged name of the checksum, for one
@@ -54,7 +60,8 @@ export function decodeCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
     if (!groups.has(group)) groups.set(group, new Map());
     groups.get(group)!.set(key.slice(slash + 1), { shape, data: data as Float32Array });
   }
-  return { step: Number(metadata.step), hash: metadata.hash, best: JSON.parse(metadata.best), groups };
+  const { hash, data, stage } = metadata;
+  return { step: Number(metadata.step), hash, data, stage, best: JSON.parse(metadata.best), groups };
 }
 
 /** What to do about a damaged checkpoint: the two of a run stand in for each other. */
@@ -72,5 +79,13 @@ export function assertSameRun(checkpoint: Checkpoint, hash: string, name: string
   if (checkpoint.hash === hash) return;
   throw new UsageError(
     `${name} belongs to a run of another configuration or data split (${checkpoint.hash}, this one is ${hash}); use its options again or another run folder`,
+  );
+}
+
+/** Throws DataError when the volumes are not those that the checkpoint was trained on. */
+export function assertSameData(checkpoint: Checkpoint, data: string, name: string): void {
+  if (checkpoint.data === data) return;
+  throw new DataError(
+    `the volumes or labels have changed since ${name} was written (their hash was ${checkpoint.data} and is ${data}); put the files back, or start a new run folder for the new ones`,
   );
 }

@@ -1,17 +1,23 @@
 import * as v from 'valibot';
 import { UsageError } from '../../engine/errors.ts';
+import {
+  ABLATION_NAMES,
+  ABLATIONS,
+  type Ablation,
+  type ActionConfig,
+  ActionSection,
+  actionDefaults,
+  checkAction,
+  type DeepPartial,
+  PRESET_NAMES,
+  type PresetName,
+} from './config_action.ts';
+import { count, fraction, natural, nonNegative, positive, triple } from './config_fields.ts';
 
 /**
  * Every option of a training run, with its default beside it. A run's `config.json` is this object written out; `--set
  * a.b=value` changes one entry; unknown keys are errors. Triples are [z, y, x].
  */
-
-const count = v.pipe(v.number(), v.integer(), v.minValue(1));
-const natural = v.pipe(v.number(), v.integer(), v.minValue(0));
-const positive = v.pipe(v.number(), v.gtValue(0));
-const fraction = v.pipe(v.number(), v.minValue(0), v.maxValue(1));
-const nonNegative = v.pipe(v.number(), v.minValue(0));
-const triple = v.tuple([count, count, count]);
 
 const Network = v.strictObject({
   /** Feature channels of each level, the bottleneck last. */
@@ -61,6 +67,10 @@ const Augmentation = v.strictObject({
   elastic: v.optional(v.nullable(Elastic), null),
   /** Strength of contrast, brightness, gamma and noise; 0 for none. */
   intensity: v.optional(nonNegative, 1),
+  /** Strength of intensity changes in the weak view of unlabelled patches, the teacher's. */
+  weak: v.optional(nonNegative, 0),
+  /** The same in the strong view, the student's; above 1 with blur. */
+  strong: v.optional(nonNegative, 1.5),
   /** Share of patches centred on a labelled voxel, the classes in turn. */
   foreground: v.optional(fraction, 0),
 });
@@ -79,11 +89,12 @@ const Optimiser = v.strictObject({
   clip: v.optional(nonNegative, 5),
 });
 
-const Config = v.strictObject({
-  method: v.optional(v.picklist(['supervised']), 'supervised'),
+/** What every method has. */
+const common = {
   seed: v.optional(natural, 0),
+  /** Training steps of the whole run. */
   steps: v.optional(count, 600),
-  /** Patches a step. */
+  /** Labelled patches a step, and as many unlabelled ones. */
   batch: v.optional(count, 2),
   patch: v.optional(triple, [32, 48, 32]),
   /** Labelled cases set aside to choose the best weights: a number, or 'auto' (a fifth of them from five on). */
@@ -92,18 +103,67 @@ const Config = v.strictObject({
   validateEvery: v.optional(natural, 0),
   /** Steps between checkpoints. */
   checkpointEvery: v.optional(count, 100),
+  /** Checksum of the weights that the run started from; null for none. */
+  from: v.optional(v.nullable(v.string()), null),
   network: v.optional(Network, {}),
   preprocessing: v.optional(Preprocessing, {}),
   augmentation: v.optional(Augmentation, {}),
-  optimiser: v.optional(Optimiser, {}),
-});
+};
+
+export const METHODS = ['supervised', 'action'] as const;
+
+const Config = v.variant('method', [
+  v.strictObject({ method: v.literal('supervised'), ...common, optimiser: v.optional(Optimiser, {}) }),
+  v.strictObject({ method: v.literal('action'), ...common, action: ActionSection }),
+]);
 
 export type TrainConfig = v.InferOutput<typeof Config>;
-export type TrainConfigInput = v.InferInput<typeof Config>;
+export type Method = TrainConfig['method'];
+/** The configuration of one method. */
+export type ConfigOf<M extends Method> = Extract<TrainConfig, { method: M }>;
 
-/** Fills in defaults. Errors: UsageError naming every wrong or unknown key at once. */
+/** What can be written: everything has a default. `preset` and `without` are spelt out as the options they stand for. */
+export interface TrainConfigInput extends Partial<Omit<v.InferInput<(typeof Config.options)[0]>, 'method'>> {
+  readonly method?: Method;
+  readonly preset?: PresetName;
+  readonly without?: readonly Ablation[];
+  readonly action?: DeepPartial<ActionConfig>;
+}
+
+/** What stands for other options, and what those depend on. */
+const Shorthands = v.looseObject({
+  method: v.optional(v.picklist(METHODS), 'supervised'),
+  preset: v.optional(v.picklist(PRESET_NAMES), 'small'),
+  without: v.optional(v.array(v.picklist(ABLATION_NAMES)), []),
+  steps: v.optional(count),
+  batch: v.optional(count),
+  action: v.optional(v.looseObject({})),
+});
+
+/**
+ * Fills in defaults; `method` is 'supervised' where none is named. Errors: UsageError naming every wrong or unknown key at
+ * once, or what the method could not run with.
+ */
 export function trainConfig(input: unknown, where = 'the configuration'): TrainConfig {
-  const result = v.safeParse(Config, input);
+  const { preset, without, ...given } = parsed(Shorthands, input, where);
+  if (given.method !== 'action') {
+    const stray = ['preset', 'without', 'action'].find((key) => isRecord(input) && key in input);
+    if (!stray) return parsed(Config, given, where);
+    throw new UsageError(
+      `${where} cannot be used: '${stray}' is an option of method action, but the method is ${given.method}; add --method action`,
+    );
+  }
+  const action = without.reduce<unknown>(
+    (rest, name) => mergeConfig(rest, ABLATIONS[name]),
+    given.action ?? {},
+  ) as DeepPartial<ActionConfig>;
+  const defaults = actionDefaults(preset, action, given);
+  const config = parsed(Config, { ...given, action: mergeConfig(defaults, action) }, where) as ConfigOf<'action'>;
+  return { ...config, ...checkAction(config.action, given) };
+}
+
+function parsed<S extends v.GenericSchema>(schema: S, input: unknown, where: string): v.InferOutput<S> {
+  const result = v.safeParse(schema, input);
   if (result.success) return result.output;
   const problems = result.issues.map((issue) => {
     const path = v.getDotPath(issue) ?? '(top level)';
@@ -154,8 +214,13 @@ function parseValue(text: string): unknown {
 }
 
 /** SHA-256 of the canonical JSON text, 16 hexadecimal digits: equal configurations have equal hashes. */
-export async function configHash(config: unknown): Promise<string> {
-  const digest = await crypto.subtle.digest('SHA-256', new TextEncoder().encode(canonical(config)));
+export function configHash(config: unknown): Promise<string> {
+  return bytesHash(new TextEncoder().encode(canonical(config)));
+}
+
+/** SHA-256, 16 hexadecimal digits. */
+export async function bytesHash(bytes: Uint8Array<ArrayBuffer>): Promise<string> {
+  const digest = await crypto.subtle.digest('SHA-256', bytes);
   return Array.from(new Uint8Array(digest).subarray(0, 8), (byte) => byte.toString(16).padStart(2, '0')).join('');
 }
 

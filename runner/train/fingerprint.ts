@@ -18,7 +18,7 @@ export interface Fingerprint {
   /** Cases whose voxels were looked at, of how many there are. */
   readonly cases: number;
   readonly ofCases: number;
-  /** Every labelled case first, then the unlabelled ones that were looked at. */
+  /** Of every training case, the labelled ones first. */
   readonly grids: readonly CaseGrid[];
   readonly medianShape: Triple;
   readonly smallestShape: Triple;
@@ -45,8 +45,7 @@ export interface Fingerprint {
 const MOST_CASES = 24;
 
 /**
- * Reads the voxels of up to 24 training cases, the labelled ones first, and the grid of every labelled case, and summarises
- * them. @throws DataError of the first unusable file
+ * Reads the voxels of up to 24 training cases, the labelled ones first, and the grid of every one, and summarises them. @throws DataError of the first unusable file
  */
 export async function fingerprint(
   dataset: Dataset,
@@ -63,7 +62,7 @@ export async function fingerprint(
   const voxels = new Array<number>(dataset.labels.length).fill(0);
   for (const item of [...labelled, ...unlabelled]) {
     if (!chosen.has(item)) {
-      if (labelled.includes(item)) grids.push(gridOf(item, await readGrid(dataset, item, source)));
+      grids.push(gridOf(item, await readGrid(dataset, item, source)));
       continue;
     }
     const { image, label } = await loadCase(dataset, item, source);

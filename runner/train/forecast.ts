@@ -1,12 +1,15 @@
 import type { Device } from '../../engine/device.ts';
 import type { Dataset } from '../data/dataset.ts';
+import type { Prepared } from '../data/preprocess.ts';
 import { type Grid, targetGrid } from '../data/resample.ts';
 import type { TrainConfig } from './config.ts';
-import { createSupervised } from './supervised.ts';
+import { stagesOf } from './methods.ts';
 import type { TrainerMemory } from './trainer.ts';
 
-/** What a training run will take, known before a volume is read or a byte allocated. */
-export interface Forecast {
+/** What a stage will take. */
+export interface StageForecast {
+  readonly name: string;
+  readonly steps: number;
   readonly memory: TrainerMemory;
   /** Dispatches and copies of a step. */
   readonly commands: number;
@@ -14,9 +17,16 @@ export interface Forecast {
   readonly flops: number;
 }
 
+/** What a training run will take, known before a volume is read or a byte allocated. */
+export interface Forecast {
+  /** Of the stage that holds most. */
+  readonly memory: TrainerMemory;
+  readonly stages: readonly StageForecast[];
+}
+
 /**
- * Builds the training on a device that allocates nothing (dryGpu) and reads off what it took: the same code as the real
- * one, hence the same bytes. `cases` are the grids of the cases whose labels train, as their files have them.
+ * Builds each stage on a device that allocates nothing (dryGpu) and reads off what it took: the same code as the real
+ * one, hence the same bytes. The grids are those of the cases that train, as their files have them.
  *
  * @throws FitError where a buffer exceeds the adapter's limits, UsageError for a network that cannot be built
  */
@@ -24,17 +34,25 @@ export async function forecastTraining(
   dry: Device,
   config: TrainConfig,
   dataset: Pick<Dataset, 'channels' | 'labels'>,
-  cases: readonly Grid[],
+  grids: { readonly labelled: readonly Grid[]; readonly unlabelled: readonly Grid[] },
 ): Promise<Forecast> {
-  const prepared = cases.map((grid) => ({
+  const prepared = (grid: Grid): Prepared => ({
     ...targetGrid(grid, config.preprocessing.spacing),
     channels: dataset.channels.length,
     image: new Float32Array(0),
     label: new Uint8Array(0),
     constantChannels: [],
-  }));
-  const trainer = await createSupervised(dry, config, prepared, dataset.labels.length, { initialise: false });
-  const { memory, commands, flops } = trainer;
-  trainer.destroy();
-  return { memory, commands, flops };
+  });
+  const cases = { labelled: grids.labelled.map(prepared), unlabelled: grids.unlabelled.map(prepared) };
+  const stages: StageForecast[] = [];
+  for (const { name, steps, create } of stagesOf(config)) {
+    const trainer = await create({
+      ...{ device: dry, ...cases, classes: dataset.labels.length, offset: 0, initialise: false },
+    });
+    const { memory, commands, flops } = trainer;
+    trainer.destroy();
+    stages.push({ name, steps, memory, commands, flops });
+  }
+  const { memory } = stages.reduce((most, stage) => (stage.memory.total > most.memory.total ? stage : most));
+  return { memory, stages };
 }

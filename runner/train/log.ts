@@ -13,11 +13,16 @@ export interface ProgressView {
   stage: string;
 }
 
+/** Left out of the line where the loss has more than these. */
+const DETAILS = ['ce', 'dice', 'norm'];
+
 /** The line a person reads: rate, losses, time left, memory. */
 export function progressLine(view: ProgressView): string {
   const { step, steps, stepMs, hostMs, losses, dice, gpuBytes, stage } = view;
   const filled = Math.round((step / steps) * 20);
-  const parts = Object.entries(losses).map(([name, value]) => `${name} ${value.toFixed(4)}`);
+  const parts = Object.entries(losses)
+    .filter(([name]) => !('supervised' in losses && DETAILS.includes(name)))
+    .map(([name, value]) => `${name.replaceAll('_', ' ')} ${value.toFixed(4)}`);
   return [
     `${stage} ${'█'.repeat(filled)}${'░'.repeat(20 - filled)} ${step}/${steps}`,
     ...(stepMs === null

@@ -12,9 +12,12 @@ export interface LoopEvents {
   shouldStop(): boolean;
 }
 
+/** Steps are those of the run. */
 export interface LoopOptions {
-  /** Steps already done. */
+  /** Steps already done, at least `offset`. */
   from: number;
+  /** Steps when the trainer's stage begins and when it is over. */
+  offset: number;
   steps: number;
   checkpointEvery: number;
   /** 0: at the end only. */
@@ -42,7 +45,7 @@ export async function trainLoop(
   events: LoopEvents,
   times: LoopTimes,
 ): Promise<number> {
-  const { from, steps, checkpointEvery, validateEvery } = options;
+  const { from, offset, steps, checkpointEvery, validateEvery } = options;
   const inFlight: { step: number; losses: Promise<Record<string, number>> }[] = [];
 
   const settle = async (most: number) => {
@@ -60,7 +63,7 @@ export async function trainLoop(
   let step = from;
   while (step < steps && !events.shouldStop()) {
     const start = performance.now();
-    const losses = trainer.step(step);
+    const losses = trainer.step(step - offset);
     losses.catch(() => undefined); // reported by settle()
     times.host += performance.now() - start;
     inFlight.push({ step, losses });

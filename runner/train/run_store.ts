@@ -18,6 +18,13 @@ export const RUN_FILES = {
   status: 'status.json',
   latest: 'checkpoints/latest.safetensors',
   best: 'checkpoints/best.safetensors',
+  stage1a: 'checkpoints/1a.safetensors',
+  stage1b: 'checkpoints/1b.safetensors',
   modelCard: 'model.json',
   weights: 'model.safetensors',
 } as const;
+
+/** The checkpoint at the end of a stage that others follow, for runs that start --from it. */
+export function stageFile(stage: string): string {
+  return `checkpoints/${stage}.safetensors`;
+}

@@ -1,33 +1,42 @@
 import type { Device } from '../../engine/device.ts';
-import { DataError, NumericError } from '../../engine/errors.ts';
+import { NumericError } from '../../engine/errors.ts';
 import type { ParameterValues } from '../../engine/nn/parameters.ts';
-import { loadState, saveState } from '../../engine/nn/state.ts';
-import type { Case, Dataset, FileSource } from '../data/dataset.ts';
-import { loadCase } from '../data/load_case.ts';
-import { type Prepared, preprocess } from '../data/preprocess.ts';
-import type { Split } from '../data/splits.ts';
-import { overlaps } from '../predict/metrics.ts';
-import { encodeWeights, type ModelCard } from '../predict/model.ts';
-import { slidingWindow } from '../predict/sliding_window.ts';
-import { assertSameRun, type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
+import { loadState, type State, saveState } from '../../engine/nn/state.ts';
+import { assertSameData, assertSameRun, type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
 import { configHash, type TrainConfig } from './config.ts';
 import { type LoopTimes, trainLoop } from './loop.ts';
-import { RUN_FILES, type RunStore } from './run_store.ts';
-import { createSupervised } from './supervised.ts';
+import { stagesOf } from './methods.ts';
+import { type CaseSource, casesHash, type PreparedCases, prepareCases } from './prepare_cases.ts';
+import { writeModel, writeModelCard } from './run_model.ts';
+import { RUN_FILES, type RunStore, stageFile } from './run_store.ts';
+import type { Stage } from './stage.ts';
+import { takeOver } from './take_over.ts';
 import type { Trainer } from './trainer.ts';
+import { validationDice } from './validate.ts';
 
-export interface TrainingInput {
+export interface TrainingInput extends CaseSource {
   readonly device: Device;
-  readonly dataset: Dataset;
-  readonly source: FileSource;
-  readonly split: Split;
-  readonly config: TrainConfig;
   readonly store: RunStore;
+  /** Weights to start from, by group; `config.from` is their checksum. */
+  readonly from?: State;
 }
 
+/** A stage that is about to run. Steps are those of the run. */
+export interface StageStart {
+  readonly stage: Stage;
+  readonly trainer: Trainer;
+  /** Steps of the run when the stage begins. */
+  readonly offset: number;
+  /** Steps done already, at least `offset`. */
+  readonly from: number;
+  /** Validation cases. */
+  readonly validation: number;
+}
+
+/** Steps are those of the run. */
 export interface TrainingEvents {
-  /** Once, before the first step. */
-  onReady(ready: { trainer: Trainer; from: number; voxels: number; validation: number }): void;
+  /** Once a stage, before its first step. */
+  onStage(start: StageStart): void;
   onStep(step: number, losses: Readonly<Record<string, number>>, times: Readonly<LoopTimes>): void;
   /** Mean foreground Dice over the validation cases. */
   onValidation(step: number, dice: number, best: boolean): void;
@@ -43,66 +52,121 @@ export interface TrainingResult {
 }
 
 /**
- * A whole training run: reads and prepares the cases, resumes from the store's checkpoint when there is one, trains,
- * validates, saves, and writes the model; a run that was finished before ends at once. Equal input gives equal bytes, however
- * often it was interrupted.
+ * A whole training run: reads and prepares the cases, resumes from the store's checkpoint when there is one, runs stage after
+ * stage, validates, saves, and writes the model; a run that was finished before ends at once. Equal input gives equal bytes,
+ * however often it was interrupted.
  */
 export async function runTraining(input: TrainingInput, events: TrainingEvents): Promise<TrainingResult> {
-  const { device, config, split, store } = input;
-  const hash = await runHash(config, split);
+  const { config, split, store } = input;
+  const hash = await runHash(config, split.hash);
+  const stages = stagesOf(config);
   const saved = await readCheckpoint(store, hash);
   if (saved && saved.step >= config.steps) {
-    await writeModel(input, saved.groups.get('student')!, saved.step, saved.best);
+    await writeModel(input, studentOf(saved.groups), saved.step, saved.best);
     return { step: saved.step, best: saved.best, finished: true };
   }
-  const labelled = await prepareCases(input, split.labelled);
-  const validation = await prepareCases(input, split.validation);
-  assertForeground(labelled, input.dataset);
-  const trainer = await createSupervised(device, config, labelled, input.dataset.labels.length);
-  try {
-    const { step: from, groups } = saved ?? { step: 0 };
-    let best: Checkpoint['best'] = saved?.best ?? null;
-    if (groups) loadState(trainer.state, groups);
-    else await store.write(RUN_FILES.modelCard, `${JSON.stringify(modelCard(input, 0), null, 2)}\n`);
-    const voxels = labelled.reduce((sum, item) => sum + item.image.length, 0);
-    events.onReady({ trainer, from, voxels, validation: validation.length });
+  const cases = await prepareCases(input);
+  const data = await casesHash(cases);
+  if (saved) assertSameData(saved, data, `${store.name}/${RUN_FILES.latest}`);
+  else await writeModelCard(input, 0);
 
-    const save = async (path: string, step: number) => {
-      const groups = await saveState(trainer.state);
-      assertFinite(groups, step);
-      await store.write(path, encodeCheckpoint({ step, hash, best, groups }));
-    };
-    const times: LoopTimes = { host: 0, waiting: 0, steps: 0 };
-    const step = await trainLoop(
-      trainer,
-      { ...config, from },
-      {
-        onStep: (at, losses) => events.onStep(at, losses, times),
-        shouldStop: () => events.shouldStop(),
-        async validate(at) {
-          if (validation.length === 0) return;
-          const dice = await validate(device, trainer, validation, config);
-          const improved = !best || dice > best.dice;
-          if (improved) {
-            best = { dice, step: at };
-            await save(RUN_FILES.best, at);
-          }
-          events.onValidation(at, dice, improved);
+  const run = new Run(input, cases, { hash, data }, events, saved?.best ?? null);
+  let { step, state } = saved ? { step: saved.step, state: saved.groups } : { step: 0, state: input.from };
+  let offset = 0;
+  for (const [i, stage] of stages.entries()) {
+    const end = offset + stage.steps;
+    const inside = saved?.stage === stage.name && step < end;
+    if (step < end) {
+      const last = i === stages.length - 1;
+      const stopped = await run.stage(stage, { offset, from: step, state, inside, last });
+      ({ step, state } = stopped);
+      if (step < end) return { step, best: run.best, finished: false };
+    }
+    offset = end;
+  }
+  await writeModel(input, studentOf(state as State), step, run.best);
+  return { step, best: run.best, finished: true };
+}
+
+/** What the stages of a run share. */
+class Run {
+  best: Checkpoint['best'];
+  private readonly input: TrainingInput;
+  private readonly cases: PreparedCases;
+  private readonly identity: Pick<Checkpoint, 'hash' | 'data'>;
+  private readonly events: TrainingEvents;
+  private readonly times: LoopTimes = { host: 0, waiting: 0, steps: 0 };
+
+  constructor(
+    input: TrainingInput,
+    cases: PreparedCases,
+    identity: Pick<Checkpoint, 'hash' | 'data'>,
+    events: TrainingEvents,
+    best: Checkpoint['best'],
+  ) {
+    this.input = input;
+    this.cases = cases;
+    this.identity = identity;
+    this.events = events;
+    this.best = best;
+  }
+
+  /** Runs a stage from step `from` of the run, in the middle of it (`inside`) or from its beginning. */
+  async stage(
+    stage: Stage,
+    at: { offset: number; from: number; state: State | undefined; inside: boolean; last: boolean },
+  ): Promise<{ step: number; state: State }> {
+    const { device, config, dataset } = this.input;
+    const { offset, from, state } = at;
+    const { validation, ...cases } = this.cases;
+    const trainer = await stage.create({ device, ...cases, classes: dataset.labels.length, offset, initialise: true });
+    try {
+      if (at.inside) loadState(trainer.state, state as State);
+      else if (state) takeOver(trainer, stage, state);
+      this.events.onStage({ stage, trainer, offset, from, validation: validation.length });
+      const end = offset + stage.steps;
+      const step = await trainLoop(
+        trainer,
+        { ...config, offset, from, steps: end },
+        {
+          onStep: (at, losses) => this.events.onStep(at, losses, this.times),
+          shouldStop: () => this.events.shouldStop(),
+          validate: (at) => this.validate(stage, trainer, at),
+          checkpoint: async (step) => {
+            await this.save(RUN_FILES.latest, stage, trainer, step);
+            if (step === end && !at.last) await this.save(stageFile(stage.name), stage, trainer, step);
+            this.events.onCheckpoint(step);
+          },
         },
-        async checkpoint(at) {
-          await save(RUN_FILES.latest, at);
-          events.onCheckpoint(at);
-        },
-      },
-      times,
-    );
-    const finished = step === config.steps;
-    if (finished) await writeModel(input, await trainer.student.read(), step, best);
-    return { step, best, finished };
-  } finally {
-    trainer.destroy();
+        this.times,
+      );
+      return { step, state: await saveState(trainer.state) };
+    } finally {
+      trainer.destroy();
+    }
+  }
+
+  private async validate(stage: Stage, trainer: Trainer, step: number): Promise<void> {
+    const { validation } = this.cases;
+    if (validation.length === 0 || !stage.predicts) return;
+    const dice = await validationDice(this.input.device, trainer, validation, this.input.config);
+    const improved = !this.best || dice > this.best.dice;
+    if (improved) {
+      this.best = { dice, step };
+      await this.save(RUN_FILES.best, stage, trainer, step);
+    }
+    this.events.onValidation(step, dice, improved);
+  }
+
+  private async save(path: string, stage: Stage, trainer: Trainer, step: number): Promise<void> {
+    const groups = await saveState(trainer.state);
+    assertFinite(groups, step);
+    const checkpoint = { ...this.identity, stage: stage.name, step, best: this.best, groups };
+    await this.input.store.write(path, encodeCheckpoint(checkpoint));
   }
 }
+
+const studentOf = (state: State): ParameterValues => state.get('student') as ParameterValues;
 
 /** The checkpoint to continue from, if there is one. Errors: DataError for a damaged one, UsageError for another run's. */
 async function readCheckpoint(store: RunStore, hash: string): Promise<Checkpoint | undefined> {
@@ -115,106 +179,18 @@ async function readCheckpoint(store: RunStore, hash: string): Promise<Checkpoint
 }
 
 /** Identifies what a checkpoint may continue: the configuration but for how often things are saved, and the split. */
-async function runHash(config: TrainConfig, split: Split): Promise<string> {
+async function runHash(config: TrainConfig, split: string): Promise<string> {
   const { checkpointEvery: _, ...matters } = config;
-  return configHash({ config: matters, split: split.hash });
+  return configHash({ config: matters, split });
 }
 
-async function prepareCases({ dataset, source, config }: TrainingInput, cases: readonly Case[]): Promise<Prepared[]> {
-  const prepared: Prepared[] = [];
-  for (const item of cases) {
-    const { id, image, label } = await loadCase(dataset, item, source);
-    prepared.push(preprocess(image, label ?? null, config.preprocessing, id));
-  }
-  return prepared;
-}
-
-/** Mean over cases and foreground classes; a class absent from both prediction and label counts as 1. */
-async function validate(
-  device: Device,
-  trainer: Trainer,
-  cases: readonly Prepared[],
-  config: TrainConfig,
-): Promise<number> {
-  const classes = Array.from({ length: trainer.network.settings.classes - 1 }, (_, i) => i + 1);
-  let sum = 0;
-  for (const item of cases) {
-    const { labels } = await slidingWindow(
-      device,
-      trainer.network,
-      trainer.student,
-      { ...item, data: item.image },
-      config.patch,
-    );
-    const scores = overlaps(labels, item.label!, item.shape, classes);
-    sum += scores.reduce((total, score) => total + score.Dice, 0) / scores.length;
-  }
-  return sum / cases.length;
-}
-
-/** The weights that predict: the best on the validation cases where there are any, else the last. */
-async function writeModel(
-  input: TrainingInput,
-  last: ParameterValues,
-  step: number,
-  best: Checkpoint['best'],
-): Promise<void> {
-  const { store } = input;
-  let weights = last;
-  const bytes = best && best.step !== step ? await store.read(RUN_FILES.best) : undefined;
-  if (bytes) weights = decodeCheckpoint(bytes, `${store.name}/${RUN_FILES.best}`).groups.get('student') ?? weights;
-  await store.write(
-    RUN_FILES.weights,
-    encodeWeights(weights, { format: 'action3d-weights-1', step: String(best?.step ?? step) }),
-  );
-  await store.write(RUN_FILES.modelCard, `${JSON.stringify(modelCard(input, best?.step ?? step), null, 2)}\n`);
-}
-
-function modelCard({ config, dataset, split }: TrainingInput, steps: number): ModelCard {
-  const { kernels, strides, ...network } = config.network;
-  return {
-    format: 'action3d-model-1',
-    network: {
-      ...network,
-      ...(kernels && { kernels }),
-      ...(strides && { strides }),
-      inChannels: dataset.channels.length,
-      classes: dataset.labels.length,
-    },
-    patch: config.patch,
-    channels: dataset.channels,
-    labels: dataset.labels,
-    preprocessing: config.preprocessing,
-    trained: {
-      dataset: dataset.name,
-      method: config.method,
-      steps,
-      labelled: split.labelled.length,
-      unlabelled: split.unlabelled.length,
-      split: split.hash,
-      seed: config.seed,
-    },
-  };
-}
-
-/** A set without any foreground would train to an empty prediction without a word. */
-function assertForeground(cases: readonly Prepared[], dataset: Dataset): void {
-  const found = new Set<number>();
-  for (const { label } of cases) for (const value of label!) found.add(value);
-  const absent = dataset.labels.filter((_, c) => c > 0 && !found.has(c));
-  if (absent.length === 0) return;
-  throw new DataError(
-    `no voxel of the ${cases.length} labelled cases is ${absent.map(({ name, value }) => `'${name}' (${value})`).join(' or ')}; label it in a case, choose other cases with --labelled FILE, or take the class out of dataset.json`,
-  );
-}
-
-function assertFinite(groups: ReadonlyMap<string, ParameterValues>, step: number): void {
+function assertFinite(groups: State, step: number): void {
   for (const [group, values] of groups) {
     for (const [name, { data }] of values) {
       const at = data.findIndex((value) => !Number.isFinite(value));
       if (at < 0) continue;
       throw new NumericError(
-        `${group}/${name} holds ${data[at]} after step ${step}; the last checkpoint is kept: lower optimiser.rate and start again`,
+        `${group}/${name} holds ${data[at]} after step ${step}; the last checkpoint is kept: lower the learning rate and start again`,
       );
     }
   }

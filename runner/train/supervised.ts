@@ -6,7 +6,7 @@ import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
 import { StepScalars } from '../../engine/step_scalars.ts';
 import { assembleTrainer } from './assemble.ts';
-import { type BatchSource, labelledBatch, runCounters, studentDropout } from './batches.ts';
+import { labelledBatch, runCounters, studentDropout } from './batches.ts';
 import type { ConfigOf } from './config.ts';
 import { networkOf, type StageInput } from './stage.ts';
 import type { Trainer } from './trainer.ts';
@@ -26,7 +26,7 @@ export async function createSupervised(input: StageInput<ConfigOf<'supervised'>>
   const parameterBytes = device.bytesHeld - before;
 
   const counters = runCounters(device, seed);
-  const patches: BatchSource = labelledBatch(input, batch, counters);
+  const patches = labelledBatch(input, batch, counters);
   return assembleTrainer(device, before, {
     ...{ label: 'supervised step', network, student, offset, parameterBytes },
     state: [parametersState('student', student), ...optimiserState('network', student, optimiser)],

@@ -57,7 +57,7 @@ gpuTest('strength 0 changes nothing', async () => {
 
 gpuTest('a stream uploads what it draws, a function of seed, stream, step and sample', async (device) => {
   const make = (change = {}) =>
-    new IntensityStream(device, { batch: 3, seed: 4, stream: HOST_STREAMS.strongIntensity, strength: 1.5, ...change });
+    new IntensityStream(device, { batch: 3, seed: 4, stream: HOST_STREAMS.studentIntensity, strength: 1.5, ...change });
   const stream = make();
   stream.upload(1);
   const samples = stream.upload(9);
@@ -65,7 +65,7 @@ gpuTest('a stream uploads what it draws, a function of seed, stream, step and sa
   for (const [b, sample] of samples.entries()) packIntensity(expected, b, sample);
   assert.equal(await device.read(stream.params), expected);
   assert.equal(make().draw(9), samples);
-  const contrasts = [make(), make({ seed: 5 }), make({ stream: HOST_STREAMS.weakIntensity })].flatMap((s) => s.draw(9));
+  const contrasts = [make(), make({ seed: 5 }), make({ stream: HOST_STREAMS.teacherIntensity })].flatMap((s) => s.draw(9));
   assert.is(new Set([...contrasts, ...stream.draw(10)].map(({ contrast }) => contrast)).size, 12);
   assert.is(stream.blur, true);
   assert.is(make({ strength: 1 }).blur, false);

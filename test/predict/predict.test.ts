@@ -366,7 +366,10 @@ test('a run that has not finished predicts with its best checkpoint, else its la
   inFolder(async (folder) => {
     const model = join(folder, 'model');
     const checkpoint = (step: number) =>
-      encodeCheckpoint({ step, hash: 'x', best: null, groups: new Map([['student', thresholdWeights()]]) });
+      encodeCheckpoint({
+        ...{ step, hash: 'x', data: 'y', stage: 'supervised', best: null },
+        groups: new Map([['student', thresholdWeights()]]),
+      });
     await writeModel(model);
     await writeFiles(folder, { 'a.nii.gz': await image(1) });
     await rm(join(model, 'model.safetensors'));

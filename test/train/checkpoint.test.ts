@@ -13,6 +13,8 @@ const values = (seed: number) =>
 const SAVED: Checkpoint = {
   step: 7,
   hash: 'feed0123feed0123',
+  data: '0123456789abcdef',
+  stage: '1b',
   best: { dice: 0.75, step: 5 },
   groups: new Map([
     ['student', values(1)],

@@ -8,14 +8,20 @@ import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import type { Triple } from '../../engine/shape.ts';
 import { type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
 import { forecastTraining } from '../../runner/train/forecast.ts';
+import { stagesOf } from '../../runner/train/methods.ts';
 import { trainingRate } from '../../runner/train/probe.ts';
-import { createSupervised } from '../../runner/train/supervised.ts';
 import { gpuTest, run } from '../harness.ts';
 import { noiseCase } from './cases.ts';
 
 const SHAPES: readonly Triple[] = [
   [20, 18, 17],
   [12, 30, 16],
+];
+
+/** Of the cases without a label; larger than the others. */
+const UNLABELLED: readonly Triple[] = [
+  [24, 18, 20],
+  [16, 16, 16],
 ];
 
 const CONFIGS: Record<string, TrainConfigInput> = {
@@ -41,6 +47,26 @@ const CONFIGS: Record<string, TrainConfigInput> = {
     augmentation: { intensity: 0 },
     optimiser: { momentum: 0 },
   },
+  ACTION: {
+    method: 'action',
+    patch: [16, 16, 16],
+    network: { channels: [4, 8], dropout: 0.2 },
+    augmentation: { weak: 0.5 },
+    action: {
+      global: { bins: 2, K: 8 },
+      local: { K: 8 },
+      stage1a: { steps: 9 },
+      stage1b: { steps: 4 },
+      stage2: { steps: 3 },
+    },
+  },
+  'ACTION as published': {
+    method: 'action',
+    preset: 'paper',
+    patch: [20, 20, 20],
+    network: { channels: [4, 8, 8] },
+    augmentation: { strong: 0 },
+  },
 };
 
 const dry = (device: Device, limits: Partial<GPUSupportedLimits> = {}) =>
@@ -62,20 +88,31 @@ for (const [name, input] of Object.entries(CONFIGS)) {
       channels: [{ name: 'MRI' }],
       labels: ['background', 'cube'].map((name, value) => ({ name, value })),
     };
-    const grids = SHAPES.map((shape) => ({ shape, spacing: [1, 1, 1] as const }));
+    const grid = (shape: Triple) => ({ shape, spacing: [1, 1, 1] as const });
+    const grids = { labelled: SHAPES.map(grid), unlabelled: UNLABELLED.map(grid) };
     const predicted = await forecastTraining(dry(device), config, dataset, grids);
     assert.is(device.bytesHeld, 0);
-    const cases = SHAPES.map((shape, i) => noiseCase(shape, i));
-    const trainer = await createSupervised(device, config, cases, 2);
-    assert.is(device.bytesHeld, predicted.memory.total);
-    assert.equal(trainer.memory, predicted.memory);
-    assert.is(trainer.commands, predicted.commands);
-    const { parameters, inputs, step, readback, total } = predicted.memory;
-    assert.is(parameters + inputs + step + readback, total);
-    for (let i = 0; i < 3; i++) await trainer.step(i);
-    assert.is(device.bytesHeld, predicted.memory.total);
-    trainer.destroy();
-    assert.is(device.bytesHeld, 0);
+    const labelled = SHAPES.map((shape, i) => noiseCase(shape, i));
+    const unlabelled = UNLABELLED.map((shape, i) => ({ ...noiseCase(shape, 9 + i), label: null }));
+    let most = 0;
+    for (const [i, stage] of stagesOf(config).entries()) {
+      const trainer = await stage.create({
+        ...{ device, labelled, unlabelled, classes: 2, offset: 0, initialise: true },
+      });
+      const { name, steps, ...forecast } = predicted.stages[i];
+      assert.equal([name, steps], [stage.name, stage.steps]);
+      const { memory, commands, flops } = trainer;
+      assert.equal(forecast, { memory, commands, flops });
+      assert.is(device.bytesHeld, memory.total);
+      const { parameters, inputs, step, readback, total } = memory;
+      assert.is(parameters + inputs + step + readback, total);
+      for (let i = 0; i < 3; i++) await trainer.step(i);
+      assert.is(device.bytesHeld, total);
+      most = Math.max(most, total);
+      trainer.destroy();
+      assert.is(device.bytesHeld, 0);
+    }
+    assert.is(predicted.memory.total, most);
   });
 }
 
@@ -83,9 +120,10 @@ gpuTest('a buffer over the limit of the adapter is refused before anything is al
   const config = trainConfig({ patch: [16, 16, 16], network: { channels: [8, 16] } });
   const dataset = { channels: [{ name: 'MRI' }], labels: [0, 1].map((value) => ({ name: `${value}`, value })) };
   const small = dry(device, { maxStorageBufferBindingSize: 200_000 });
-  const failure = await forecastTraining(small, config, dataset, [{ shape: [20, 20, 20], spacing: [1, 1, 1] }]).catch(
-    (error) => error,
-  );
+  const failure = await forecastTraining(small, config, dataset, {
+    labelled: [{ shape: [20, 20, 20], spacing: [1, 1, 1] }],
+    unlabelled: [],
+  }).catch((error) => error);
   assert.instance(failure, FitError);
   assert.match(failure.message, /needs \d+ bytes in one buffer but this adapter allows 200000/);
 });

@@ -4,7 +4,7 @@ import type { Device } from '../../engine/device.ts';
 import { DataError } from '../../engine/errors.ts';
 import { loadState, saveState } from '../../engine/nn/state.ts';
 import { type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
-import { createSupervised } from '../../runner/train/supervised.ts';
+import { stagesOf } from '../../runner/train/methods.ts';
 import { gpuTest, run } from '../harness.ts';
 import { noiseCase } from './cases.ts';
 
@@ -12,7 +12,8 @@ const CASES = [noiseCase([18, 16, 17], 1), noiseCase([16, 20, 16], 2)];
 
 function tiny(device: Device, input: TrainConfigInput = {}) {
   const config = trainConfig({ patch: [8, 8, 8], steps: 100, network: { channels: [4, 8] }, ...input });
-  return createSupervised(device, config, CASES, 2);
+  const [stage] = stagesOf(config);
+  return stage.create({ device, labelled: CASES, unlabelled: [], classes: 2, offset: 0, initialise: true });
 }
 
 gpuTest('bytes after step 3 are bytes after step 100, and the loss has fallen', async (device) => {

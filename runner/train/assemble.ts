@@ -1,0 +1,85 @@
+import type { Device } from '../../engine/device.ts';
+import type { Parameters } from '../../engine/nn/parameters.ts';
+import type { StatePart } from '../../engine/nn/state.ts';
+import type { Unet3d } from '../../engine/nn/unet3d.ts';
+import { Program } from '../../engine/program.ts';
+import { ReadbackRing } from '../../engine/readback.ts';
+import { Recording } from '../../engine/recording.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import type { Trainer } from './trainer.ts';
+
+/** Something on the device that is fed before each step. */
+export interface StepInput {
+  upload(step: number): void;
+  destroy(): void;
+}
+
+/** What a method brings, for a trainer to be made of. */
+export interface TrainerParts {
+  readonly label: string;
+  readonly network: Unet3d;
+  readonly student: Parameters;
+  readonly state: readonly StatePart[];
+  readonly flops: number;
+  /** Steps of earlier stages: random draws go on from there. */
+  readonly offset: number;
+  /** Of weights and what belongs to them, held already. */
+  readonly parameterBytes: number;
+  /** Fed with the step of the run, before the step is submitted. */
+  readonly inputs: readonly StepInput[];
+  /** Rates, ramps and cursors: fed with the step of the stage. */
+  setStep(step: number): void;
+  /** Appends a whole step; what it returns, [1] each, is reported. */
+  record(rec: Recording): Readonly<Record<string, Tensor>>;
+  /** Steps that prepare something, learn nothing and report nothing. */
+  readonly silent?: { due(step: number): boolean; record(rec: Recording): void };
+  /** Freed with the trainer, in this order. */
+  readonly owned: readonly { destroy(): void }[];
+}
+
+/** Steps in flight at once: the host prepares one while the device works on another. */
+const DEPTH = 2;
+
+/** Records and compiles the step. `before`: bytes that the device held before the method allocated any. */
+export async function assembleTrainer(device: Device, before: number, parts: TrainerParts): Promise<Trainer> {
+  const inputs = device.bytesHeld - before - parts.parameterBytes;
+  const silent = parts.silent && (await programOf(device, `${parts.label}, silent`, parts.silent.record)).program;
+  const { program, results, commands } = await programOf(device, parts.label, parts.record);
+  const beforeRing = device.bytesHeld;
+  const ring = new ReadbackRing(program, results);
+  return {
+    ...{ network: parts.network, student: parts.student, state: parts.state, flops: parts.flops },
+    ...{ commands, depth: DEPTH },
+    memory: {
+      ...{ parameters: parts.parameterBytes, inputs, readback: device.bytesHeld - beforeRing },
+      step: program.plan.totalBytes + (silent?.plan.totalBytes ?? 0),
+      total: device.bytesHeld - before,
+    },
+    async step(step) {
+      for (const input of parts.inputs) input.upload(parts.offset + step);
+      parts.setStep(step);
+      if (!silent || !parts.silent?.due(step)) return ring.run();
+      silent.run();
+      return {};
+    },
+    destroy() {
+      ring.destroy();
+      program.destroy();
+      silent?.destroy();
+      for (const input of parts.inputs) input.destroy();
+      for (const part of parts.owned) part.destroy();
+    },
+  };
+}
+
+async function programOf(
+  device: Device,
+  label: string,
+  // biome-ignore lint/suspicious/noConfusingVoidType: a step may report nothing
+  record: (rec: Recording) => Readonly<Record<string, Tensor>> | void,
+) {
+  const rec = new Recording(device, label);
+  const results = record(rec) ?? {};
+  for (const t of Object.values(results)) rec.keep(t);
+  return { program: await Program.create(rec), results, commands: rec.commands.length };
+}

@@ -1,0 +1,95 @@
+/** The patches of a step, and the networks' views of them. */
+import type { Device } from '../../engine/device.ts';
+import type { UnetMode } from '../../engine/nn/unet3d.ts';
+import { warp } from '../../engine/ops/warp.ts';
+import type { Recording } from '../../engine/recording.ts';
+import { createStepCounters, type StepCounters } from '../../engine/step_counters.ts';
+import type { Tensor } from '../../engine/tensor.ts';
+import { HOST_STREAMS, NOISE_STREAMS } from '../data/augment_streams.ts';
+import { PatchStream } from '../data/patches.ts';
+import type { Prepared } from '../data/preprocess.ts';
+import type { StepInput } from './assemble.ts';
+import type { StageInput } from './stage.ts';
+import { intensityView, type View } from './view.ts';
+
+/** Step counters that are fed with the step of the run. */
+export interface RunCounters extends StepInput, StepCounters {}
+
+export function runCounters(device: Device, seed: number): RunCounters {
+  const counters = createStepCounters(device, seed);
+  return { ...counters, upload: counters.setStep, destroy: () => device.destroyTensor(counters.tensor) };
+}
+
+/** Where a student's pass draws its dropout from. */
+export function studentDropout(counters: RunCounters): UnetMode {
+  return { dropout: { counters: counters.tensor, stream: NOISE_STREAMS.student + 1 } };
+}
+
+export interface LabelledBatch extends StepInput {
+  /** Appends the patches: after geometry alone, with intensity changes on top, and their labels. */
+  record(rec: Recording): { geometry: Tensor; image: Tensor; labels: Tensor };
+}
+
+/** `batch` patches of the labelled cases, augmented as section `augmentation` says. */
+export function labelledBatch(input: StageInput, batch: number, counters: RunCounters): LabelledBatch {
+  const { device, config, labelled } = input;
+  const { patch, seed, augmentation } = config;
+  const patches = new PatchStream(device, labelled, {
+    ...{ patch, batch, seed, augmentation, stream: HOST_STREAMS.labelledPatches },
+    ...{ labelled: true, foregroundProbability: augmentation.foreground },
+  });
+  const view = intensityView(device, counters, {
+    ...{ batch, seed, stream: HOST_STREAMS.labelledIntensity, noise: NOISE_STREAMS.labelled },
+    strength: augmentation.intensity,
+  });
+  return {
+    ...together(patches, view),
+    record(rec) {
+      const { image, labels } = warp(rec, patches.source, patches.geometry);
+      return { geometry: image, image: view.apply(rec, image), labels: labels as Tensor };
+    },
+  };
+}
+
+export interface UnlabelledBatch extends StepInput {
+  /** Appends the patches after geometry alone. */
+  record(rec: Recording): Tensor;
+}
+
+/** `batch` patches of cases whose labels are never read. */
+export function unlabelledBatch(input: StageInput, cases: readonly Prepared[], batch: number): UnlabelledBatch {
+  const { device, config } = input;
+  const { patch, seed, augmentation } = config;
+  const patches = new PatchStream(device, cases, {
+    ...{ patch, batch, seed, augmentation, stream: HOST_STREAMS.unlabelledPatches, labelled: false },
+  });
+  return {
+    ...together(patches),
+    record: (rec) => warp(rec, patches.source, patches.geometry).image,
+  };
+}
+
+/** 'weak' and 'strong' are strengths of section `augmentation`; each network draws its own. */
+export function viewOf(
+  network: 'teacher' | 'student' | 'teacherLabelled',
+  kind: 'weak' | 'strong',
+  { device, config }: StageInput,
+  batch: number,
+  counters: RunCounters,
+): View {
+  return intensityView(device, counters, {
+    ...{ batch, seed: config.seed, strength: config.augmentation[kind] },
+    ...{ stream: HOST_STREAMS[`${network}Intensity`], noise: NOISE_STREAMS[network] },
+  });
+}
+
+function together(...inputs: readonly StepInput[]): StepInput {
+  return {
+    upload(step) {
+      for (const input of inputs) input.upload(step);
+    },
+    destroy() {
+      for (const input of inputs) input.destroy();
+    },
+  };
+}

@@ -1,0 +1,38 @@
+import type { Device } from '../../engine/device.ts';
+import { unet3d } from '../../engine/nn/unet3d.ts';
+import type { Prepared } from '../data/preprocess.ts';
+import type { TrainConfig } from './config.ts';
+import type { Trainer } from './trainer.ts';
+
+/** What a stage is made from. */
+export interface StageInput<Config extends TrainConfig = TrainConfig> {
+  readonly device: Device;
+  readonly config: Config;
+  readonly labelled: readonly Prepared[];
+  /** Empty for a method that uses none. */
+  readonly unlabelled: readonly Prepared[];
+  /** Background included. */
+  readonly classes: number;
+  /** Steps of the stages before. */
+  readonly offset: number;
+  /** False leaves all weights zero, for a forecast. */
+  readonly initialise: boolean;
+}
+
+/** A part of a run with a loss and a schedule of its own. A method is a list of them. */
+export interface Stage {
+  /** As people read it; 'supervised', '1a', …; checkpoints carry it. */
+  readonly name: string;
+  readonly steps: number;
+  /** False where the network does not predict yet: its output layers learn nothing in this stage. */
+  readonly predicts: boolean;
+  /** The groups of the state at the end of the stage before that each group of this one starts from, the first there is. */
+  readonly takesOver: Readonly<Record<string, readonly string[]>>;
+  create(input: Omit<StageInput, 'config'>): Promise<Trainer>;
+}
+
+/** What every method makes of the configuration's `network` for a data set. */
+export function networkOf(config: TrainConfig, inChannels: number, classes: number) {
+  const { kernels, strides, ...network } = config.network;
+  return unet3d({ ...network, ...(kernels && { kernels }), ...(strides && { strides }), inChannels, classes });
+}
