@@ -36,6 +36,7 @@ export { createStepCounters, type StepCounters } from './step_counters.ts';
 export { type ScalarSlots, StepScalars } from './step_scalars.ts';
 export type { Gradients } from './tape.ts';
 export type { Dtype, Storage, Tensor } from './tensor.ts';
+export { describeNonFinite, type NonFinite, type Watched, watch } from './watch.ts';
 
 // Ops; losses are with the networks.
 

@@ -42,7 +42,8 @@ export class Recording {
   /** Packed parameters, one block of PARAMS_ALIGNMENT bytes each in the program's uniform buffer. */
   readonly params: Uint32Array<ArrayBuffer>[] = [];
   private readonly paramsOffsets = new Map<string, number>();
-  private readonly written = new Set<Storage>();
+  /** Storages that a command writes; others may be read only when persistent. */
+  readonly written = new Set<Storage>();
   readonly kept = new Set<Storage>();
   private gradEnabled = true;
   /** Set by Program: nothing can be added any more. */

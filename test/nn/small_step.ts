@@ -39,7 +39,7 @@ export async function smallStep(device: Device, rate = 0.05) {
   const ring = new ReadbackRing(program, { loss, norm });
 
   return {
-    ...{ recording, plan, program, parameters, optimiser, logits, held },
+    ...{ recording, plan, program, parameters, optimiser, image, logits, held },
     /** Uploads what changes, submits, and resolves to the results when the device has them. */
     step(i: number): Promise<{ loss: number; norm: number }> {
       counters.setStep(i);
