@@ -1,4 +1,4 @@
-/** Who may import whom, and that nothing below the hosts knows a host. The layers: core <- ops <- nn <- action, runner above. */
+/** Who may import whom, and that nothing below the hosts knows a host. The layers: core <- ops <- nn <- action <- baselines, runner above. */
 import { readdirSync, readFileSync } from 'node:fs';
 import { dirname, join, posix } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -19,6 +19,7 @@ const shaders = /^shaders\//;
 const ops = /^engine\/ops\//;
 const nn = /^engine\/nn\//;
 const action = /^engine\/action\//;
+const baselines = /^engine\/baselines\//;
 const hostless = /^runner\/(data|train|predict|report)\//;
 
 /** The first rule whose `files` fit a file holds for it. */
@@ -28,6 +29,7 @@ const RULES: Rule[] = [
   { files: ops, may: [core, shaders, ops] },
   { files: nn, may: [core, shaders, ops, nn] },
   { files: action, may: [core, shaders, ops, nn, action] },
+  { files: baselines, may: [core, shaders, ops, nn, action, baselines] },
   { files: /^shaders\/shared\//, may: [/^shaders\/shared\//, /^engine\/shape\.ts$/, /^wgsl-preprocessor\//] },
   // A kernel may take constants and functions of the kernels it works with.
   { files: shaders, may: [shaders, /^engine\/(kernel|shape)\.ts$/] },
@@ -91,7 +93,7 @@ function hostNames(file: string, source: string): string[] {
   return [...used].filter((name) => !declared.has(name)).map((name) => `${file} uses ${name}`);
 }
 
-test('imports go downward only: core <- ops <- nn <- action; shaders and references stand alone', () => {
+test('imports go downward only: core <- ops <- nn <- action <- baselines; shaders and references stand alone', () => {
   assert.equal(
     files.flatMap((file) => forbidden(file, text(file))),
     [],
@@ -121,6 +123,7 @@ test('the rules catch what they are for', () => {
   assert.equal(forbidden('engine/ops/x.ts', "import type { Sgd } from '../nn/sgd.ts';").length, 1);
   assert.equal(forbidden('engine/nn/x.ts', "export * from '../action/bank.ts';").length, 1);
   assert.equal(forbidden('engine/ops/x.ts', "const fs = await import('node:fs');").length, 1);
+  assert.equal(forbidden('engine/action/x.ts', "export * from '../baselines/cps.ts';").length, 1);
   assert.equal(forbidden('shaders/x.wgsl.ts', "import { rows } from '../engine/tensor.ts';").length, 1);
   assert.equal(forbidden('runner/data/x.ts', "import { openGpu } from '../host/node.ts';").length, 1);
   assert.equal(forbidden('test/reference/x.ts', "import { relu } from '../../engine/ops/activation.ts';").length, 1);
