@@ -1,33 +1,65 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { interpolation, resizeFields } from './shared/interpolation.ts';
-import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
+import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
 
 /** 1: the voxel itself; 3: its 3 x 3 x 3 neighbourhood. */
 export type Neighbourhood = 1 | 3;
 
-/** Where a point and its taps are: `place` splits a voxel index, `tap_at` moves to a tap, `inside` says whether it is in the volume. */
+/**
+ * Where a point and its taps are: `place` splits a voxel index; `reach` gives the voxels of a level that a point and its taps
+ * read along an axis, from .x to .y - 1; `tap_weights` what each tap along an axis takes of one of them, zero for taps that
+ * leave the patch.
+ */
 const points = (neighbourhood: Neighbourhood) => wgsl`
 fn place(voxel: u32) -> vec4i {
   let row = voxel / p.ow;
   let plane = row / p.oh;
   return vec4i(vec4u(plane / p.od, plane % p.od, row % p.oh, voxel % p.ow));
 }
-fn inside(at: i32, extent: u32) -> bool { return at >= 0 && at < i32(extent); }
 const REACH: i32 = ${(neighbourhood - 1) / 2};
+fn reach(at: i32, extent: u32, size: u32, step: i32, bias: i32, den: i32) -> vec2u {
+  let low = pair(u32(max(at - REACH, 0)), size, step, bias, den);
+  let high = pair(u32(min(at + REACH, i32(extent) - 1)), size, step, bias, den);
+  return vec2u(low.low, high.low + u32(high.weight > 0.0) + 1u);
+}
+fn tap_weight(o: i32, voxel: u32, extent: u32, size: u32, step: i32, bias: i32, den: i32) -> f32 {
+  return select(0.0, weight(o, voxel, size, step, bias, den) / f32(den), o >= 0 && o < i32(extent));
+}
+fn tap_weights(at: i32, voxel: u32, extent: u32, size: u32, step: i32, bias: i32, den: i32) -> vec3f {
+  return vec3f(
+    ${[0, 1, 2]
+      .map((t) => (t < neighbourhood ? `tap_weight(at + ${t} - REACH, voxel, extent, size, step, bias, den)` : '0.0'))
+      .join(',\n    ')},
+  );
+}
+fn weights_z(at: vec4i, voxel: u32) -> vec3f { return tap_weights(at.y, voxel, p.od, p.d, p.step_z, p.bias_z, p.den_z); }
+fn weights_y(at: vec4i, voxel: u32) -> vec3f { return tap_weights(at.z, voxel, p.oh, p.h, p.step_y, p.bias_y, p.den_y); }
+fn weights_x(at: vec4i, voxel: u32) -> vec3f { return tap_weights(at.w, voxel, p.ow, p.w, p.step_x, p.bias_x, p.den_x); }
 `;
+
+/** `reach` of a point along all three axes: rz, ry, rx. */
+const reaches = wgsl`
+  let rz = reach(at.y, p.od, p.d, p.step_z, p.bias_z, p.den_z);
+  let ry = reach(at.z, p.oh, p.h, p.step_y, p.bias_y, p.den_y);
+  let rx = reach(at.w, p.ow, p.w, p.step_x, p.bias_x, p.den_x);
+`;
+
+const AXES = 'xyz';
 
 /**
  * sample_features: for each point and tap the features of one level, trilinearly interpolated to the patch's resolution;
- * zero for taps outside the patch. Rows of points in other passes are left alone, or zeroed by the \`first\` pass of a level.
+ * zero for taps outside the patch. Rows of points in other passes are left alone, or zeroed by the `first` pass of a level.
  *
  * layout   x [samples, d, h, w, pitch vec4], a pass that holds the patch's samples first_sample..; points u32 [rows] of
- *          voxels (((n od + z) oh + y) ow + x), others are none; y [rows, taps, tap_pitch vec4], this level's from \`at\` on
- * owns     one vec4 of a tap, neighbours neighbouring channels
- * cost     eight loads and a store
+ *          voxels (((n od + z) oh + y) ow + x), others are none; y [rows, taps, tap_pitch vec4], this level's from `at` on
+ * owns     one vec4 of a point, all its taps in registers; neighbours neighbouring channels
+ * cost     a load of each voxel that the point and its taps read, summed axis by axis, and a store a tap
  * mirror   test/reference/sample_features.ts
  */
 export function sampleFeaturesKernel(neighbourhood: Neighbourhood, first: boolean): Kernel {
-  const taps = neighbourhood ** 3;
+  const n = neighbourhood;
+  const taps = n ** 3;
+  const yx = (line: (ty: number, tx: number) => string) => repeat(n, (ty) => repeat(n, (tx) => line(ty, tx)));
   return kernel(
     'sample_features',
     wgsl`
@@ -41,45 +73,45 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 ${interpolation}
 ${points(neighbourhood)}
-fn along_x(row: u32, ax: Pair, unit: u32) -> vec4f {
-  return between(x[(row * p.w + ax.low) * p.pitch + unit], x[(row * p.w + ax.high) * p.pitch + unit], ax.weight);
-}
-fn along_yx(plane: u32, ay: Pair, ax: Pair, unit: u32) -> vec4f {
-  return between(along_x(plane * p.h + ay.low, ax, unit), along_x(plane * p.h + ay.high, ax, unit), ay.weight);
-}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
   let unit = i % p.pitch;
-  let tap = i / p.pitch % ${taps}u;
-  let row = i / p.pitch / ${taps}u;
-  let out = (row * ${taps}u + tap) * p.tap_pitch + p.at + unit;
+  let row = i / p.pitch;
+  let out = row * ${taps}u * p.tap_pitch + p.at + unit;
   let at = place(points[row]);
   if (points[row] == 0xffffffffu || u32(at.x) < p.first_sample || u32(at.x) >= p.first_sample + p.samples) {
 #if ${first}
-    y[out] = vec4f(0.0);
+    for (var tap = 0u; tap < ${taps}u; tap++) { y[out + tap * p.tap_pitch] = vec4f(0.0); }
 #endif
     return;
   }
-  let z = at.y + i32(tap / ${neighbourhood ** 2}u) - REACH;
-  let v = at.z + i32(tap / ${neighbourhood}u % ${neighbourhood}u) - REACH;
-  let u = at.w + i32(tap % ${neighbourhood}u) - REACH;
-  if (!(inside(z, p.od) && inside(v, p.oh) && inside(u, p.ow))) {
-    y[out] = vec4f(0.0);
-    return;
-  }
-  let az = pair(u32(z), p.d, p.step_z, p.bias_z, p.den_z);
-  let ay = pair(u32(v), p.h, p.step_y, p.bias_y, p.den_y);
-  let ax = pair(u32(u), p.w, p.step_x, p.bias_x, p.den_x);
+  ${reaches}
   let sample = (u32(at.x) - p.first_sample) * p.d;
-  y[out] = between(along_yx(sample + az.low, ay, ax, unit), along_yx(sample + az.high, ay, ax, unit), az.weight);
+  ${repeat(n, (tz) => yx((ty, tx) => `var y${tz}${ty}${tx} = vec4f(0.0);`))}
+  for (var z = rz.x; z < rz.y; z++) {
+    let wz = weights_z(at, z);
+    ${yx((ty, tx) => `var plane${ty}${tx} = vec4f(0.0);`)}
+    for (var v = ry.x; v < ry.y; v++) {
+      let wy = weights_y(at, v);
+      ${repeat(n, (tx) => `var line${tx} = vec4f(0.0);`)}
+      for (var u = rx.x; u < rx.y; u++) {
+        let wx = weights_x(at, u);
+        let value = x[(((sample + z) * p.h + v) * p.w + u) * p.pitch + unit];
+        ${repeat(n, (tx) => `line${tx} += wx.${AXES[tx]} * value;`)}
+      }
+      ${yx((ty, tx) => `plane${ty}${tx} += wy.${AXES[ty]} * line${tx};`)}
+    }
+    ${repeat(n, (tz) => yx((ty, tx) => `y${tz}${ty}${tx} += wz.${AXES[tz]} * plane${ty}${tx};`))}
+  }
+  ${repeat(n, (tz) => yx((ty, tx) => `y[out + ${(tz * n + ty) * n + tx}u * p.tap_pitch] = y${tz}${ty}${tx};`))}
 }
 `,
   );
 }
 
 /**
- * feature_origins: the lowest voxel of a level that a point and its taps read; every voxel they read lies within \`cells\` of
+ * feature_origins: the lowest voxel of a level that a point and its taps read; every voxel they read lies within `cells` of
  * it (feature_links, feature_scatter).
  *
  * layout   points u32 [rows]; y u32 [rows, 4]: sample within the pass (0xffffffff for none), z, y, x
@@ -122,27 +154,79 @@ fn cell_of(cell: u32) -> vec3u {
 }
 `;
 
+/** Points whose origins fit a uniform binding of 64 KiB. */
+export const UNIFORM_ORIGINS = 4096;
+
+/** `origins`, through a uniform binding of `uniform` points or, with 0, through storage. */
+const originsAt = (binding: number, uniform: number) =>
+  uniform > 0
+    ? `@group(0) @binding(${binding}) var<uniform> origins: array<vec4u, ${uniform}>;`
+    : `@group(0) @binding(${binding}) var<storage, read> origins: array<vec4u>;`;
+
+/**
+ * feature_overlaps: which points' blocks share a voxel with a point's own, as bits.
+ *
+ * layout   origins vec4u [rows]; y u32 [rows, words], bit b of word w: row 32 w + b
+ * owns     one word
+ * cost     32 reads of origins
+ */
+export function featureOverlapsKernel(uniform: number): Kernel {
+  return kernel(
+    'feature_overlaps',
+    wgsl`
+struct Params { count: u32, rows: u32, ${cellFields} }
+@group(0) @binding(0) var<uniform> p: Params;
+${originsAt(1, uniform)}
+@group(0) @binding(2) var<storage, read_write> y: array<u32>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let words = (p.rows + 31u) / 32u;
+  let mine = origins[i / words];
+  let first = i % words * 32u;
+  var bits = 0u;
+  if (mine.x != 0xffffffffu) {
+    for (var bit = 0u; bit < min(32u, p.rows - first); bit++) {
+      let other = origins[first + bit];
+      let apart = vec3u(abs(vec3i(other.yzw) - vec3i(mine.yzw)));
+      if (other.x == mine.x && all(apart < vec3u(p.cells_z, p.cells_y, p.cells_x))) { bits |= 1u << bit; }
+    }
+  }
+  y[i] = bits;
+}
+`,
+  );
+}
+
 /**
  * feature_links: chains the cells of all points that are one voxel, in the order of the points, so that each voxel has one
- * first cell. No atomics and no map of the volume: each cell compares its voxel with the blocks of all points.
+ * first cell. No atomics and no map of the volume: each cell compares its voxel with the blocks of the points that overlap.
  *
- * layout   origins vec4u [rows]; links u32 [rows, cells]: the next row with this voxel or 0x7fffffff; the top bit says that
- *          the cell is not first, or not in the volume
+ * layout   origins vec4u [rows], overlaps u32 [rows, words]; links u32 [rows, cells]: the next row with this voxel or
+ *          0x7fffffff; the top bit says that the cell is not first, or not in the volume
  * owns     one cell
- * cost     rows^2 cells comparisons on vec4us that every invocation reads at once
+ * cost     rows / 32 words, and comparisons with the overlapping points up to the next and to an earlier one
  */
-export function featureLinksKernel(): Kernel {
+export function featureLinksKernel(uniform: number): Kernel {
   return kernel(
     'feature_links',
     wgsl`
 struct Params { count: u32, rows: u32, d: u32, h: u32, w: u32, ${cellFields} }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> origins: array<vec4u>;
-@group(0) @binding(2) var<storage, read_write> links: array<u32>;
+${originsAt(1, uniform)}
+@group(0) @binding(2) var<storage, read> overlaps: array<u32>;
+@group(0) @binding(3) var<storage, read_write> links: array<u32>;
 ${cells}
-fn has(row: u32, sample: u32, voxel: vec3u) -> bool {
-  let origin = origins[row];
-  return origin.x == sample && all(voxel - origin.yzw < vec3u(p.cells_z, p.cells_y, p.cells_x));
+fn has(row: u32, voxel: vec3u) -> bool {
+  return all(voxel - origins[row].yzw < vec3u(p.cells_z, p.cells_y, p.cells_x));
+}
+// The first row among the bits of a word that has the voxel, or 0x7fffffff.
+fn first_of(bits: u32, word: u32, voxel: vec3u) -> u32 {
+  for (var left = bits; left != 0u; left &= left - 1u) {
+    let row = word * 32u + firstTrailingBit(left);
+    if (has(row, voxel)) { return row; }
+  }
+  return 0x7fffffffu;
 }
 ${flatIndex}
 ${flatMain}
@@ -155,37 +239,40 @@ ${flatMain}
     links[i] = 0xffffffffu;
     return;
   }
-  var link = 0x7fffffffu;
-  for (var next = row + 1u; next < p.rows; next++) {
-    if (has(next, origin.x, voxel)) {
-      link = next;
-      break;
-    }
+  let words = (p.rows + 31u) / 32u;
+  let begin = row * words;
+  let own = row / 32u;
+  let earlier = (1u << (row % 32u)) - 1u;
+  let here = overlaps[begin + own];
+  var link = first_of(here & ~(earlier | (1u << (row % 32u))), own, voxel);
+  for (var word = own + 1u; word < words && link == 0x7fffffffu; word++) {
+    link = first_of(overlaps[begin + word], word, voxel);
   }
-  for (var before = 0u; before < row; before++) {
-    if (has(before, origin.x, voxel)) {
-      link |= 0x80000000u;
-      break;
-    }
+  var before = first_of(here & earlier, own, voxel);
+  for (var word = 0u; word < own && before == 0x7fffffffu; word++) {
+    before = first_of(overlaps[begin + word], word, voxel);
   }
-  links[i] = link;
+  links[i] = link | select(0x80000000u, 0u, before == 0x7fffffffu);
 }
 `,
   );
 }
 
 /**
- * feature_scatter: the adjoint of sample_features, added to dx: the first cell of each voxel walks its chain and sums what
- * every point's taps got from it. The same order every time.
+ * feature_cells: the adjoint of sample_features point by point: what all taps of a point hand back to each voxel of the level
+ * that they read. Rows of points in other passes are left alone.
  *
- * layout   dy as y of sample_features; dx as x, read and written in place
- * owns     one vec4 of a cell
- * cost     at most taps loads a link of the chain; cells that are not first return at once
+ * layout   dy as y of sample_features; y [rows, cells, pitch vec4], zero for cells that the point does not read
+ * owns     one vec4 of a point, all its taps in registers
+ * cost     a load a tap, a store a cell
  * mirror   test/reference/sample_features.ts
  */
-export function featureScatterKernel(neighbourhood: Neighbourhood, tail: number): Kernel {
+export function featureCellsKernel(neighbourhood: Neighbourhood): Kernel {
+  const n = neighbourhood;
+  const yx = (line: (ty: number, tx: number) => string) => repeat(n, (ty) => repeat(n, (tx) => line(ty, tx)));
+  const over = (term: (t: number) => string) => Array.from({ length: n }, (_, t) => term(t)).join(' + ');
   return kernel(
-    'feature_scatter',
+    'feature_cells',
     wgsl`
 struct Params {
   count: u32, pitch: u32, tap_pitch: u32, at: u32, ${cellFields},
@@ -194,59 +281,80 @@ struct Params {
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> points: array<u32>;
 @group(0) @binding(2) var<storage, read> origins: array<vec4u>;
-@group(0) @binding(3) var<storage, read> links: array<u32>;
-@group(0) @binding(4) var<storage, read> dy: array<vec4f>;
-@group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
+@group(0) @binding(3) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 ${interpolation}
 ${points(neighbourhood)}
-${cells}
-// What the taps of a point that read \`voxel\` hand back to it.
-fn contribution(row: u32, voxel: vec3u, unit: u32) -> vec4f {
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let unit = i % p.pitch;
+  let row = i / p.pitch;
+  let origin = origins[row];
+  if (origin.x == 0xffffffffu) { return; }
   let at = place(points[row]);
-  let begin = row * ${neighbourhood ** 3}u * p.tap_pitch + p.at + unit;
-  var sum = vec4f(0.0);
-  for (var tz = 0; tz < ${neighbourhood}; tz++) {
-    let z = at.y + tz - REACH;
-    if (!inside(z, p.od)) { continue; }
-    let wz = weight(z, voxel.x, p.d, p.step_z, p.bias_z, p.den_z);
-    if (wz == 0.0) { continue; }
-    for (var ty = 0; ty < ${neighbourhood}; ty++) {
-      let y = at.z + ty - REACH;
-      if (!inside(y, p.oh)) { continue; }
-      let wy = wz * weight(y, voxel.y, p.h, p.step_y, p.bias_y, p.den_y);
-      if (wy == 0.0) { continue; }
-      for (var tx = 0; tx < ${neighbourhood}; tx++) {
-        let x = at.w + tx - REACH;
-        if (!inside(x, p.ow)) { continue; }
-        let tap = u32((tz * ${neighbourhood} + ty) * ${neighbourhood} + tx);
-        sum += wy * weight(x, voxel.z, p.w, p.step_x, p.bias_x, p.den_x) * dy[begin + tap * p.tap_pitch];
+  let begin = row * ${n ** 3}u * p.tap_pitch + p.at + unit;
+  ${repeat(n, (tz) => yx((ty, tx) => `let dy${tz}${ty}${tx} = dy[begin + ${(tz * n + ty) * n + tx}u * p.tap_pitch];`))}
+  var out = row * p.cells_z * p.cells_y * p.cells_x * p.pitch + unit;
+  for (var z = 0u; z < p.cells_z; z++) {
+    let wz = weights_z(at, origin.y + z);
+    ${yx((ty, tx) => `let plane${ty}${tx} = ${over((tz) => `wz.${AXES[tz]} * dy${tz}${ty}${tx}`)};`)}
+    for (var v = 0u; v < p.cells_y; v++) {
+      let wy = weights_y(at, origin.z + v);
+      ${repeat(n, (tx) => `let line${tx} = ${over((ty) => `wy.${AXES[ty]} * plane${ty}${tx}`)};`)}
+      for (var u = 0u; u < p.cells_x; u++) {
+        let wx = weights_x(at, origin.w + u);
+        y[out] = ${over((tx) => `wx.${AXES[tx]} * line${tx}`)};
+        out += p.pitch;
       }
     }
   }
-  return sum / (f32(p.den_z) * f32(p.den_y) * f32(p.den_x));
 }
+`,
+  );
+}
+
+/**
+ * feature_scatter: the cells of feature_cells added to dx: the first cell of each voxel walks its chain and sums what every
+ * point hands back to it. The same order every time.
+ *
+ * layout   cells [rows, cells, pitch vec4]; dx as x of sample_features, read and written in place
+ * owns     one vec4 of a cell
+ * cost     a load a link of the chain; cells that are not first return at once
+ * mirror   test/reference/sample_features.ts
+ */
+export function featureScatterKernel(tail: number): Kernel {
+  return kernel(
+    'feature_scatter',
+    wgsl`
+struct Params { count: u32, pitch: u32, d: u32, h: u32, w: u32, ${cellFields} }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> origins: array<vec4u>;
+@group(0) @binding(2) var<storage, read> links: array<u32>;
+@group(0) @binding(3) var<storage, read> parts: array<vec4f>;
+@group(0) @binding(4) var<storage, read_write> dx: array<vec4f>;
+${cells}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
   let unit = i % p.pitch;
   let block = p.cells_z * p.cells_y * p.cells_x;
-  var entry = i / p.pitch;
-  var link = links[entry];
+  let first = i / p.pitch;
+  var link = links[first];
   if (link >= 0x80000000u) { return; }
-  var row = entry / block;
-  let voxel = origins[row].yzw + cell_of(entry % block);
-  var sum = contribution(row, voxel, unit);
+  let origin = origins[first / block];
+  let voxel = origin.yzw + cell_of(first % block);
+  var sum = parts[i];
   while (link != 0x7fffffffu) {
-    row = link;
-    let cell = voxel - origins[row].yzw;
-    link = links[row * block + (cell.x * p.cells_y + cell.y) * p.cells_x + cell.z] & 0x7fffffffu;
-    sum += contribution(row, voxel, unit);
+    let cell = voxel - origins[link].yzw;
+    let entry = link * block + (cell.x * p.cells_y + cell.y) * p.cells_x + cell.z;
+    link = links[entry] & 0x7fffffffu;
+    sum += parts[entry * p.pitch + unit];
   }
 #if ${tail > 0}
   if (unit + 1u == p.pitch) { sum = select(vec4f(0.0), sum, vec4u(0u, 1u, 2u, 3u) < vec4u(${tail}u)); }
 #endif
-  let out = (((origins[entry / block].x * p.d + voxel.x) * p.h + voxel.y) * p.w + voxel.z) * p.pitch + unit;
-  dx[out] += sum;
+  dx[(((origin.x * p.d + voxel.x) * p.h + voxel.y) * p.w + voxel.z) * p.pitch + unit] += sum;
 }
 `,
   );

@@ -1,13 +1,16 @@
 import {
+  featureCellsKernel,
   featureLinksKernel,
   featureOriginsKernel,
+  featureOverlapsKernel,
   featureScatterKernel,
   type Neighbourhood,
   sampleFeaturesKernel,
+  UNIFORM_ORIGINS,
 } from '../../shaders/sample_features.wgsl.ts';
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
-import { formatShape, product, type Triple } from '../shape.ts';
+import { ceilDiv, formatShape, product, type Triple } from '../shape.ts';
 import { channels, type Tensor, volumeShape } from '../tensor.ts';
 import { axisMap, resizeParams } from './resize3d.ts';
 
@@ -41,7 +44,7 @@ export function tapChannels(levels: readonly (readonly Tensor[])[]): number {
  * or a tap of its neighbourhood is, and nowhere else; taps outside the volume are zero, as a convolution pads. What one row of
  * im2col over the concatenated, resized levels holds (method.md 9.1.2).
  *
- * The gradient is added into the levels' own, at the voxels that were read: cost of the points squared, not of the volume.
+ * The gradient is added into the levels' own, at the voxels that were read: cost of the points, not of the volume.
  *
  * @param levels of each level its passes [N, d, h, w, C], which hold consecutive samples; the same passes on every level
  * @param points dense u32 [Q] of voxels ((n z + z) y + y) x + x at `size`; past the last one for none: a row of zeros
@@ -66,7 +69,7 @@ export function sampleFeatures(
   const y = rec.tensor([rows, taps * tapPitch * 4], 'sampled_features');
   for (const { x, firstSample, at, first } of sources) {
     const [samples, ...from] = volumeShape(x, 'sampleFeatures');
-    const count = (rows * taps * x.pitch) / 4;
+    const count = (rows * x.pitch) / 4;
     rec.dispatch(
       sampleFeaturesKernel(neighbourhood, first),
       { x, points, y },
@@ -109,17 +112,31 @@ function scatter(
 
   const cells = ([0, 1, 2] as const).map((a) => cellsRead(from[a], size[a], neighbourhood, alignCorners));
   const cellParams = { cells_z: cells[0], cells_y: cells[1], cells_x: cells[2] };
+  const uniform = rec.device.uniformWindows && rows <= UNIFORM_ORIGINS ? rows : 0;
+  const words = ceilDiv(rows, 32);
+  const overlaps = rec.tensor([rows, words], 'feature_overlaps', { dtype: 'u32', dense: true });
+  const overlapParams = { count: rows * words, rows, ...cellParams };
+  rec.dispatch(featureOverlapsKernel(uniform), { origins, y: overlaps }, overlapParams, rows * words);
+
   const entries = rows * product(cells);
   const links = rec.tensor([entries], 'feature_links', { dtype: 'u32', dense: true });
   const [d, h, w] = from;
-  rec.dispatch(featureLinksKernel(), { origins, links }, { count: entries, rows, d, h, w, ...cellParams }, entries);
+  const linkParams = { count: entries, rows, d, h, w, ...cellParams };
+  rec.dispatch(featureLinksKernel(uniform), { origins, overlaps, links }, linkParams, entries);
 
   const pitch = x.pitch / 4;
+  const parts = rec.tensor([entries, x.pitch], 'feature_cells');
+  rec.dispatch(
+    featureCellsKernel(neighbourhood),
+    { points, origins, dy, y: parts },
+    { count: rows * pitch, pitch, tap_pitch: tapPitch, at, ...cellParams, ...resize },
+    rows * pitch,
+  );
   const count = entries * pitch;
   rec.dispatch(
-    featureScatterKernel(neighbourhood, channels(x) % 4),
-    { points, origins, links, dy, dx },
-    { count, pitch, tap_pitch: tapPitch, at, ...cellParams, ...resize },
+    featureScatterKernel(channels(x) % 4),
+    { origins, links, parts, dx },
+    { count, pitch, d, h, w, ...cellParams },
     count,
   );
 }
