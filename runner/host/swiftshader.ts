@@ -12,7 +12,9 @@ import { withCachedFolder } from './cache.ts';
 import { installedPackage } from './packages.ts';
 import { loadLibrary } from './shared_library.ts';
 
-const PACKAGE = '@sparticuz/chromium';
+export const PACKAGE = '@sparticuz/chromium';
+/** Where the libraries lie inside the package when they are unpacked already, as in the archive of `npm run bundle`. */
+export const UNPACKED = 'bin/swiftshader';
 const FILES = ['libvk_swiftshader.so', 'vk_swiftshader_icd.json', 'libvulkan.so.1'];
 
 /** Regular files of a ustar archive, by base name: 512-byte headers, name at 0, octal size at 124, type at 156. */
@@ -48,19 +50,21 @@ function tryLoad(): { path: string } | { refusal: string } {
   const npm = installedPackage(PACKAGE);
   if (!npm) return { refusal: `the optional npm package ${PACKAGE} is not installed` };
   let path = '';
-  const failure = withCachedFolder(
-    `swiftshader-${npm.version}`,
-    (folder) => FILES.every((name) => existsSync(join(folder, name))),
-    (folder) => unpack(join(npm.folder, 'bin', 'swiftshader.tar.br'), folder),
-    (folder) => {
-      path = join(folder, 'vk_swiftshader_icd.json');
-      return loadLibrary(join(folder, 'libvulkan.so.1'), { keep: true });
-    },
-  );
+  const complete = (folder: string) => FILES.every((name) => existsSync(join(folder, name)));
+  const use = (folder: string) => {
+    path = join(folder, 'vk_swiftshader_icd.json');
+    return loadLibrary(join(folder, 'libvulkan.so.1'), { keep: true });
+  };
+  const unpacked = join(npm.folder, UNPACKED);
+  const failure = complete(unpacked)
+    ? use(unpacked)
+    : withCachedFolder(`swiftshader-${npm.version}`, complete, (folder) => unpackSwiftShader(npm.folder, folder), use);
   return failure === undefined ? { path } : { refusal: `SwiftShader could not be unpacked and loaded: ${failure}` };
 }
 
-function unpack(archive: string, folder: string): void {
+/** Writes the libraries of the package installed in `npm` into `folder`. */
+export function unpackSwiftShader(npm: string, folder: string): void {
+  const archive = join(npm, 'bin', 'swiftshader.tar.br');
   const files = readTar(brotliDecompressSync(readFileSync(archive)));
   for (const name of FILES) {
     const bytes = files.get(name);
