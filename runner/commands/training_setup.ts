@@ -146,12 +146,16 @@ async function wantedConfig(options: SetupOptions): Promise<TrainConfigInput> {
       ([, value]) => value !== undefined,
     ),
   );
-  const wanted = applySettings(mergeConfig(file, flags), options.set ?? []) as TrainConfigInput;
-  // Options of ACTION ask for ACTION.
-  const named = wanted.method ?? (wanted.preset || wanted.without || wanted.action ? 'action' : undefined);
-  const complete = named ? { ...wanted, method: named } : wanted;
-  trainConfig(complete, config && Object.keys(flags).length === 0 ? config : undefined);
-  return complete;
+  trainConfig(withMethod(file), config);
+  const wanted = withMethod(applySettings(mergeConfig(file, flags), options.set ?? []));
+  trainConfig(wanted);
+  return wanted as TrainConfigInput;
+}
+
+/** Options of ACTION ask for ACTION. */
+function withMethod(input: unknown): unknown {
+  const { method, preset, without, action } = (input ?? {}) as TrainConfigInput;
+  return method === undefined && (preset || without || action) ? mergeConfig(input, { method: 'action' }) : input;
 }
 
 /** Which cases train, which validate. `--labelled` and `--validation` are a count or the path of a list. */

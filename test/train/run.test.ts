@@ -56,7 +56,7 @@ test('a run leaves configuration, split, environment, log, checkpoint and model;
     assert.equal([split.labelled.length, split.validation.length, split.test.length], [2, 1, 1]);
     const kinds = (await logOf(output)).map(({ kind, step }) => `${kind} ${step}`);
     const steps = [1, 2, 3, 4, 5, 6].map((step) => `step ${step}`);
-    assert.equal(kinds, ['start 0', ...steps.slice(0, 5), 'checkpoint 5', 'step 6', 'validation 6', 'checkpoint 6']);
+    assert.equal(kinds, ['stage 0', ...steps.slice(0, 5), 'checkpoint 5', 'step 6', 'validation 6', 'checkpoint 6']);
     const { dice, step } = await readJson(output, RUN_FILES.status);
     assert.is(step, 6);
     assert.ok(dice >= 0 && dice <= 1, String(dice));

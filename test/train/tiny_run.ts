@@ -17,7 +17,7 @@ export async function tinyDataset(folder: string): Promise<string> {
 }
 
 /** Flags of the tiny training; `settings` are --set's. */
-const FLAGS = { steps: 24, patch: [16, 16, 16], channels: 4, levels: 2 } as const;
+const FLAGS = { method: 'supervised', steps: 24, patch: [16, 16, 16], channels: 4, levels: 2 } as const;
 const SETTINGS = ['checkpointEvery=5'];
 
 /** Runs `train` in this process. @returns its exit code */

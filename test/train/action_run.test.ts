@@ -1,0 +1,245 @@
+/** ACTION as a run: stages one after the other, stopped and continued anywhere, started from other weights, its refusals. */
+import { readFile, writeFile } from 'node:fs/promises';
+import { join } from 'node:path';
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { actionPresets } from '../../engine/action/options.ts';
+import type { Device } from '../../engine/device.ts';
+import { synth } from '../../runner/commands/synth.ts';
+import { parseDataset } from '../../runner/data/dataset.ts';
+import { makeSplit } from '../../runner/data/splits.ts';
+import { directorySource } from '../../runner/host/files.ts';
+import { decodeCheckpoint } from '../../runner/train/checkpoint.ts';
+import { type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
+import { ABLATION_NAMES } from '../../runner/train/config_action.ts';
+import { RUN_FILES, type RunStore } from '../../runner/train/run_store.ts';
+import { runTraining, type TrainingEvents, type TrainingInput } from '../../runner/train/run_training.ts';
+import { inFolder } from '../data/corpus.ts';
+import { rejects } from '../data/rejects.ts';
+import { gpuTest, run } from '../harness.ts';
+import { trainHere } from './tiny_run.ts';
+
+const TINY: TrainConfigInput = {
+  method: 'action',
+  patch: [8, 8, 8],
+  network: { channels: [4, 8] },
+  checkpointEvery: 2,
+  validation: 1,
+  validateEvery: 4,
+  action: {
+    global: { K: 4, bins: 2, hidden: 8, d: 8 },
+    local: { K: 4, pool: 1 },
+    stage1a: { steps: 4, batch: 2 },
+    stage1b: { steps: 4, labelledBatch: 1, unlabelledBatch: 1 },
+    stage2: { steps: 4, queries: 16, negatives: 16 },
+  },
+};
+
+async function phantoms(folder: string): Promise<string> {
+  const data = join(folder, 'data');
+  await synth(data, { cases: 5, labelled: 3, test: 1, size: 16, classes: 3, quiet: true });
+  return data;
+}
+
+/** A run folder in memory. */
+function memoryStore(): RunStore & { files: Map<string, Uint8Array> } {
+  const files = new Map<string, Uint8Array>();
+  return {
+    name: 'memory',
+    files,
+    read: async (path) => files.get(path),
+    write: async (path, content) => {
+      files.set(path, typeof content === 'string' ? new TextEncoder().encode(content) : content);
+    },
+    append: async () => assert.unreachable('the training itself writes no log'),
+  };
+}
+
+async function inputFor(
+  device: Device,
+  data: string,
+  config: TrainConfigInput,
+  store: RunStore,
+): Promise<TrainingInput> {
+  const source = directorySource(data);
+  const dataset = await parseDataset(source);
+  const complete = trainConfig(config);
+  const split = await makeSplit(dataset, { validation: complete.validation as number });
+  return { device, dataset, source, split, config: complete, store };
+}
+
+interface Seen {
+  stages: string[];
+  steps: number[];
+  losses: Record<string, number>[];
+}
+
+/** Events that stop after `most` steps. */
+function watching(most = Infinity): TrainingEvents & Seen {
+  const seen: Seen = { stages: [], steps: [], losses: [] };
+  return {
+    ...seen,
+    onStage: ({ stage, from }) => seen.stages.push(`${stage.name} from ${from}`),
+    onStep: (step, losses) => {
+      seen.steps.push(step);
+      seen.losses.push(losses);
+    },
+    onValidation: () => undefined,
+    onCheckpoint: () => undefined,
+    shouldStop: () => seen.steps.length >= most,
+  };
+}
+
+gpuTest(
+  'three stages, each taking over from the one before; stopped anywhere, the result has the same bytes',
+  (device) =>
+    inFolder(async (folder) => {
+      const data = await phantoms(folder);
+      const whole = memoryStore();
+      const events = watching();
+      const result = await runTraining(await inputFor(device, data, TINY, whole), events);
+      assert.equal([result.step, result.finished], [12, true]);
+      assert.equal(events.stages, ['1a from 0', '1b from 4', '2 from 8']);
+      assert.equal(events.steps, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]);
+      assert.equal(events.losses[0], {}, 'the bank is filled first');
+      assert.ok('global_cosine' in events.losses[2] && 'local' in events.losses[6] && 'contrast' in events.losses[10]);
+      const at = (path: string) => decodeCheckpoint(whole.files.get(path)!, path);
+      assert.equal([at(RUN_FILES.stage1a).stage, at(RUN_FILES.stage1a).step], ['1a', 4]);
+      assert.equal([at(RUN_FILES.stage1b).stage, at(RUN_FILES.stage1b).step], ['1b', 8]);
+      assert.ok(result.best && [8, 12].includes(result.best.step), 'stage 1a is not validated: it does not predict');
+      assert.is(device.bytesHeld, 0);
+
+      for (const most of [1, 5]) {
+        const store = memoryStore();
+        let starts = 0;
+        for (let finished = false; !finished; starts++) {
+          assert.ok(starts < 20);
+          ({ finished } = await runTraining(await inputFor(device, data, TINY, store), watching(most)));
+        }
+        assert.ok(starts >= 12 / (most + 2), `${starts} starts`);
+        assert.equal([...store.files.keys()].sort(), [...whole.files.keys()].sort());
+        for (const [path, bytes] of whole.files)
+          assert.equal(store.files.get(path), bytes, `${path}, ${most} steps a time`);
+      }
+    }),
+);
+
+gpuTest('stages run one by one, --from the checkpoint of the one before, end as the whole run does', (device) =>
+  inFolder(async (folder) => {
+    const data = await phantoms(folder);
+    const whole = memoryStore();
+    await runTraining(await inputFor(device, data, TINY, whole), watching());
+    const { groups } = decodeCheckpoint(whole.files.get(RUN_FILES.stage1b)!, '1b');
+    const store = memoryStore();
+    const only: TrainConfigInput = { ...TINY, action: { ...TINY.action, stages: ['2'] }, from: 'x' };
+    const input = await inputFor(device, data, only, store);
+    const events = watching();
+    const { step } = await runTraining({ ...input, from: groups }, events);
+    assert.equal([step, events.stages], [4, ['2 from 0']]);
+    const student = (s: typeof store) =>
+      decodeCheckpoint(s.files.get(RUN_FILES.latest)!, 'latest').groups.get('student')!;
+    const first = await inputFor(device, data, only, memoryStore());
+    assert.is(first.config.steps, 4);
+    assert.not.equal(student(store), groups.get('student'), 'it has learned');
+
+    // A supervised run's weights will do: the teacher then starts from the student.
+    const supervised = new Map([['student', groups.get('student')!]]);
+    const other = memoryStore();
+    await runTraining({ ...(await inputFor(device, data, only, other)), from: supervised }, watching());
+    assert.equal(student(other), student(store), "preset small: stage 2's teacher starts from the student anyway");
+  }),
+);
+
+gpuTest('what an ablation leaves out is not in the log', (device) =>
+  inFolder(async (folder) => {
+    const data = await phantoms(folder);
+    for (const name of ['stage1', 'global', 'local', 'unsup', 'anco'] as const) {
+      const store = memoryStore();
+      const events = watching();
+      // stages and steps of 1a are what two ablations set
+      const { stage1a: _, ...action } = TINY.action!;
+      const batches = { ...action, ...(name !== 'global' && { stage1a: TINY.action!.stage1a }) };
+      await runTraining(
+        await inputFor(device, data, { ...TINY, validation: 0, action: batches, without: [name] }, store),
+        events,
+      );
+      const names = new Set(events.losses.flatMap((losses) => Object.keys(losses)));
+      const absent = { stage1: 'global', global: 'global', local: 'local', unsup: 'unsupervised', anco: 'contrast' }[
+        name as string
+      ];
+      if (absent) assert.not.ok(names.has(absent), `${name}: ${[...names]}`);
+      if (name !== 'unsup') assert.ok(names.has('unsupervised'), name);
+      assert.is(events.stages.length, name === 'stage1' ? 1 : name === 'global' ? 2 : 3);
+    }
+  }),
+);
+
+gpuTest('volumes that changed under the same names are noticed', (device) =>
+  inFolder(async (folder) => {
+    const data = await phantoms(folder);
+    const store = memoryStore();
+    await runTraining(await inputFor(device, data, TINY, store), watching(2));
+    await synth(data, { cases: 5, labelled: 3, test: 1, size: 16, classes: 3, seed: 9, quiet: true, force: true });
+    const again = await inputFor(device, data, TINY, store);
+    await rejects(() => runTraining(again, watching()), 4, /volumes or labels have changed .*new run folder/);
+  }),
+);
+
+test('what ACTION cannot run with is refused before training, with the way out', () =>
+  inFolder(async (folder) => {
+    const data = await phantoms(folder);
+    const output = join(folder, 'run');
+    const refused = (settings: string[], message: RegExp, options = {}, code = 2) =>
+      rejects(
+        () => trainHere(data, output, { method: 'action', steps: undefined, settings, ...options }),
+        code,
+        message,
+      );
+    await refused(['action.stage2.unlabelledBatch=1'], /takes a batch of 2 or more, but stage2\.unlabelledBatch is 1/);
+    await refused(['action.global.tauT=0'], /global\.tauT is 0 but must be above 0/);
+    await refused(['action.stage2.tau=0'], /stage2\.tau is 0 but must be above 0/);
+    await refused(['action.global.K=100000'], /K is 100000 but stage1a sees only 400 patches/);
+    await refused(['action.local.window=40'], /window/);
+    await refused(['action.stage2.stepz=4'], /'action\.stage2\.stepz' is not an option/);
+    await refused(
+      ['action.stage1a.steps=5', 'action.stage1b.steps=5', 'action.stage2.steps=5', 'steps=900'],
+      /steps is 900 but the stages have 15/,
+    );
+    await refused(['optimiser.rate=0.1'], /'optimiser' is not an option/);
+    await refused([], /local windows|window/, { patch: [8, 8, 8], steps: 700 });
+    await refused([], /'preset' is an option of method action/, { method: 'supervised', preset: 'paper' });
+    await refused([], /--from|no such|does not exist/, { from: join(folder, 'nothing') }, 4);
+    await writeFile(join(folder, 'weights'), 'no weights');
+    await refused([], /weights/, { from: join(folder, 'weights') }, 4);
+    assert.not.ok(await readFile(join(output, RUN_FILES.config)).catch(() => undefined));
+
+    const labelled = join(folder, 'labelled');
+    await synth(labelled, { cases: 2, labelled: 2, test: 1, size: 16, classes: 2, quiet: true });
+    await rejects(
+      () => trainHere(labelled, output, { method: 'action', steps: undefined }),
+      2,
+      /method action learns from unlabelled cases, but there are 0; .*--method supervised/,
+    );
+  }));
+
+test('steps and batch of the whole are dealt to the stages; the written configuration says the same again', () => {
+  const config = trainConfig({ method: 'action', steps: 70, batch: 3 });
+  assert.equal(config.method === 'action' && [config.action.stage1a.steps, config.action.stage1b.steps], [10, 25]);
+  assert.equal([config.steps, config.batch], [70, 3]);
+  for (const name of ABLATION_NAMES)
+    assert.not.equal(trainConfig({ method: 'action', steps: 70, batch: 3, without: [name] }), config);
+  assert.equal(trainConfig(config), config);
+  const paper = trainConfig({ method: 'action', preset: 'paper' });
+  assert.equal(paper.method === 'action' && paper.action, { ...actionPresets.paper, stages: ['1a', '1b', '2'] });
+  assert.equal(trainConfig(paper), paper);
+  assert.equal([paper.steps, paper.batch], [90000, 2]);
+  const without = trainConfig({ method: 'action', steps: 700, without: ['stage1', 'anco'] });
+  assert.ok(without.method === 'action');
+  assert.equal([without.steps, without.action.stages, without.action.stage2.ancoWeight], [700, ['2'], 0]);
+  assert.throws(
+    () => trainConfig({ method: 'action', batch: 4, action: { stage2: { labelledBatch: 2 } } }),
+    /batch is 4/,
+  );
+});
+
+run();
