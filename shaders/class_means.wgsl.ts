@@ -1,86 +1,160 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
-import { interpolation, resizeFields } from './shared/interpolation.ts';
-import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
+import { interpolation } from './shared/interpolation.ts';
+import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
+
+/** Classes that class_weights handles at once. */
+export const CLASS_GROUP = 4;
 
 /**
- * class_weights: how much each voxel u of a level counts in the sum, over the voxels v of a class, of the level resized to
- * full resolution and read at v + t: the adjoint of the resizing applied to the class's mask shifted by t, for taps t of the
- * 3 x 3 x 3 neighbourhood. Taps that leave the patch count nothing. Times the level's features that is the sum itself.
+ * class_mask: 1 where a voxel is of the column's class, else 0.
  *
- * layout   codes u32 [samples, od, oh, ow] (2 class + hard, others take no part); y f32 [rows, pitch]: columns
- *          (((tap line - first_line) * 3 + tx) * classes + class) for voxels u = first_row.. of the level in this pass
- * owns     a voxel of the level and one tap line (tz, ty): its 3 classes columns
- * cost     about (2 out / in)^3 reads of codes, mostly from cache
+ * layout   codes u32 [voxels] from `begin` on (2 class + hard, others are of none); y [rows, pitch vec4]
+ * owns     one vec4
+ * cost     memory bound
  * mirror   the dense head in test/action/representation.test.ts
  */
-export function classWeightsKernel(classes: number): Kernel {
+export function classMaskKernel(): Kernel {
   return kernel(
-    'class_weights',
+    'class_mask',
     wgsl`
-struct Params {
-  count: u32, first_row: u32, first_line: u32, lines: u32, pitch: u32, first_sample: u32,
-  ${resizeFields}
-}
+struct Params { count: u32, pitch: u32, begin: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> codes: array<u32>;
-@group(0) @binding(2) var<storage, read_write> y: array<f32>;
-${interpolation}
-fn inside(at: i32, extent: u32) -> bool { return at >= 0 && at < i32(extent); }
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
-  let line = i % p.lines + p.first_line;
-  let tz = i32(line / 3u) - 1;
-  let ty = i32(line % 3u) - 1;
-  let voxel = i / p.lines + p.first_row;
-  let ux = voxel % p.w;
-  let uy = voxel / p.w % p.h;
-  let uz = voxel / (p.w * p.h) % p.d;
-  let sample = (voxel / (p.w * p.h * p.d) + p.first_sample) * p.od;
-  let rz = readers(uz, p.od, p.step_z, p.bias_z, p.den_z);
-  let ry = readers(uy, p.oh, p.step_y, p.bias_y, p.den_y);
-  let rx = readers(ux, p.ow, p.step_x, p.bias_x, p.den_x);
-  var sums: array<f32, ${3 * classes}>;
-  for (var z = rz.first; z < rz.end; z++) {
-    if (!inside(z - tz, p.od)) { continue; }
-    let wz = weight(z, uz, p.d, p.step_z, p.bias_z, p.den_z);
-    for (var y = ry.first; y < ry.end; y++) {
-      if (!inside(y - ty, p.oh)) { continue; }
-      let wy = wz * weight(y, uy, p.h, p.step_y, p.bias_y, p.den_y);
-      let row = ((sample + u32(z - tz)) * p.oh + u32(y - ty)) * p.ow;
-      for (var x = max(rx.first - 1, 0); x < min(rx.end + 1, i32(p.ow)); x++) {
-        let label = codes[row + u32(x)] / 2u;
-        if (label >= ${classes}u) { continue; }
-        for (var tx = 0; tx < 3; tx++) {
-          let at = x + tx - 1;
-          if (at < rx.first || at >= rx.end) { continue; }
-          sums[u32(tx) * ${classes}u + label] += wy * weight(at, ux, p.w, p.step_x, p.bias_x, p.den_x);
-        }
-      }
-    }
-  }
-  let unit = f32(p.den_z) * f32(p.den_y) * f32(p.den_x);
-  let out = i / p.lines * p.pitch + i % p.lines * ${3 * classes}u;
-  for (var column = 0u; column < ${3 * classes}u; column++) { y[out + column] = sums[column] / unit; }
-  if (i % p.lines + 1u == p.lines) {
-    for (var column = p.lines * ${3 * classes}u; column < p.pitch; column++) { y[i / p.lines * p.pitch + column] = 0.0; }
-  }
+  let label = codes[p.begin + i / p.pitch] / 2u;
+  let column = vec4u(i % p.pitch * 4u) + vec4u(0u, 1u, 2u, 3u);
+  y[i] = select(vec4f(0.0), vec4f(1.0), column == vec4u(label));
 }
 `,
   );
 }
 
 /**
- * add_class_means: y[class, tap, channels of a level] += x / voxels of the class, x a product of class_weights and features.
+ * class_weights_x: how much each voxel u of a level's rows counts in the sum, over the voxels v of a class in a row of the
+ * patch, of the level resized along x and read at v + tx: the adjoint of the resizing applied to the class's mask shifted by
+ * tx = -1, 0, 1. Taps that leave the patch count nothing.
  *
- * layout   x [lines * 3 * classes, pitch vec4], totals u32 [2 classes]; y [classes, 27, tap_pitch vec4], this level's from \`at\`
+ * layout   codes u32 [rows, ow] (2 class + hard, others take no part) from `begin` on; y [rows, w, pitch vec4], columns
+ *          (tx, class - first), padded with zeros
+ * owns     one voxel of the level in one row
+ * cost     about 2 ow / w + 2 reads of codes
+ * mirror   the dense head in test/action/representation.test.ts
+ */
+export function classWeightsXKernel(first: number, classes: number): Kernel {
+  const columns = Array.from({ length: Math.ceil((3 * classes) / 4) * 4 }, (_, c) => c);
+  const units = columns.length / 4;
+  const four = (unit: number, value: (column: number) => string) =>
+    columns
+      .slice(4 * unit, 4 * unit + 4)
+      .map(value)
+      .join(', ');
+  const label = (column: number) => (column < 3 * classes ? `${first + (column % classes)}u` : '0xffffffffu');
+  const shifted = (column: number) => (column < 3 * classes ? `shifted.${'xyz'[Math.floor(column / classes)]}` : '0.0');
+  return kernel(
+    'class_weights_x',
+    wgsl`
+struct Params { count: u32, begin: u32, w: u32, ow: u32, step: i32, bias: i32, den: i32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> codes: array<u32>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+${interpolation}
+${flatIndex}
+// What the level's voxel u counts at x of the patch, 0 outside.
+fn counts(x: i32, u: u32) -> f32 {
+  return select(0.0, weight(x, u, p.w, p.step, p.bias, p.den) / f32(p.den), x >= 0 && x < i32(p.ow));
+}
+${flatMain}
+  if (i >= p.count) { return; }
+  let u = i % p.w;
+  let row = p.begin + i / p.w * p.ow;
+  let r = readers(u, p.ow, p.step, p.bias, p.den);
+  ${repeat(units, (unit) => `var sum${unit} = vec4f(0.0);`)}
+  let begin = max(r.first - 1, 0);
+  var shifted = vec3f(0.0, counts(begin - 1, u), counts(begin, u));
+  for (var x = begin; x < min(r.end + 1, i32(p.ow)); x++) {
+    shifted = vec3f(shifted.yz, counts(x + 1, u));
+    let label = vec4u(codes[row + u32(x)] / 2u);
+    ${repeat(
+      units,
+      (unit) =>
+        `sum${unit} += select(vec4f(0.0), vec4f(${four(unit, shifted)}), label == vec4u(${four(unit, label)}));`,
+    )}
+  }
+  ${repeat(units, (unit) => `y[i * ${units}u + ${unit}u] = sum${unit};`)}
+}
+`,
+  );
+}
+
+/**
+ * class_weights_axis: the same along another axis, for all columns of x: y[u, t] = sum over v of x[v] times what u counts at
+ * v + t.
+ *
+ * layout   x [outer, out, inner, columns vec4], `outer` from `first_outer` on; y [outer, size, inner, 3 shifts, columns vec4], of
+ *          which voxels (outer, u, inner) from `first` on
+ * owns     one vec4 of x's columns for one u: its three shifts
+ * cost     about 2 out / size + 2 loads and three stores
+ * mirror   the dense head in test/action/representation.test.ts
+ */
+export function classWeightsAxisKernel(): Kernel {
+  return kernel(
+    'class_weights_axis',
+    wgsl`
+struct Params { count: u32, first: u32, columns: u32, inner: u32, size: u32, out: u32, step: i32, bias: i32, den: i32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+${interpolation}
+${flatIndex}
+fn counts(v: i32, u: u32) -> f32 {
+  return select(0.0, weight(v, u, p.size, p.step, p.bias, p.den) / f32(p.den), v >= 0 && v < i32(p.out));
+}
+${flatMain}
+  if (i >= p.count) { return; }
+  let column = i % p.columns;
+  let voxel = i / p.columns + p.first;
+  let u = voxel / p.inner % p.size;
+  let outer = voxel / p.inner / p.size;
+  let begins = (outer * p.out * p.inner + voxel % p.inner) * p.columns + column;
+  let r = readers(u, p.out, p.step, p.bias, p.den);
+  var sum0 = vec4f(0.0);
+  var sum1 = vec4f(0.0);
+  var sum2 = vec4f(0.0);
+  let begin = max(r.first - 1, 0);
+  var shifted = vec3f(0.0, counts(begin - 1, u), counts(begin, u));
+  for (var v = begin; v < min(r.end + 1, i32(p.out)); v++) {
+    shifted = vec3f(shifted.yz, counts(v + 1, u));
+    let value = x[begins + u32(v) * p.inner * p.columns];
+    sum0 += shifted.x * value;
+    sum1 += shifted.y * value;
+    sum2 += shifted.z * value;
+  }
+  let to = i / p.columns * 3u * p.columns + column;
+  y[to] = sum0;
+  y[to + p.columns] = sum1;
+  y[to + 2u * p.columns] = sum2;
+}
+`,
+  );
+}
+
+/**
+ * add_class_means: y[class, tap, channels of a level] += x / voxels of the class.
+ *
+ * layout   x [9 tap lines, line_rows, pitch vec4], of each line's rows the first 3 classes: (tx, class - first); with `flip`
+ *          taps run backwards; totals u32 [2 classes]; y [classes, 27, tap_pitch vec4], this level's from `at`
  * owns     one vec4
  */
-export function addClassMeansKernel(classes: number): Kernel {
+export function addClassMeansKernel(): Kernel {
   return kernel(
     'add_class_means',
     wgsl`
-struct Params { count: u32, pitch: u32, first_line: u32, tap_pitch: u32, at: u32 }
+struct Params {
+  count: u32, pitch: u32, line_rows: u32, first: u32, classes: u32, flip: u32, tap_pitch: u32, at: u32,
+}
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> totals: array<u32>;
@@ -89,8 +163,11 @@ ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
   let row = i / p.pitch;
-  let label = row % ${classes}u;
-  let tap = row / ${classes}u + 3u * p.first_line;
+  let in_line = row % p.line_rows;
+  if (in_line >= 3u * p.classes) { return; }
+  let label = p.first + in_line % p.classes;
+  let straight = row / p.line_rows * 3u + in_line / p.classes;
+  let tap = select(straight, 26u - straight, p.flip != 0u);
   y[(label * 27u + tap) * p.tap_pitch + p.at + i % p.pitch] += x[i] / f32(max(totals[2u * label], 1u));
 }
 `,

@@ -1,59 +1,49 @@
-import { addClassMeansKernel, classWeightsKernel } from '../../shaders/class_means.wgsl.ts';
+import {
+  addClassMeansKernel,
+  CLASS_GROUP,
+  classMaskKernel,
+  classWeightsAxisKernel,
+  classWeightsXKernel,
+} from '../../shaders/class_means.wgsl.ts';
 import { UsageError } from '../errors.ts';
 import type { Parameters } from '../nn/parameters.ts';
+import { correlate3d } from '../ops/conv3d.ts';
 import { matmul } from '../ops/matmul.ts';
-import { resizeParams } from '../ops/resize3d.ts';
+import { axisMap } from '../ops/resize3d.ts';
 import { type SampleFeaturesOptions, tapChannels } from '../ops/sample_features.ts';
 import type { Recording } from '../recording.ts';
-import { padChannels } from '../shape.ts';
+import { padChannels, product, sameShape, type Triple } from '../shape.ts';
 import { channels, rows, type Tensor, volumeShape } from '../tensor.ts';
 import type { FeatureLevels, HeadKind, RepresentationHead } from './representation.ts';
 import type { VoxelIndex } from './sampling.ts';
 
-/** Weights of classMeans that are held at once. */
+/** Bytes of the weights of all taps, and of those along x and y, that are held at once. */
 const WEIGHT_BYTES = 16 * 2 ** 20;
+const PARTIAL_BYTES = 32 * 2 ** 20;
 
 /**
  * The mean over all valid voxels of each class of their 3 x 3 x 3 neighbourhoods, [classes, 27 * channels] as sampleFeatures lays a
- * row out, without visiting them: by the adjoint of the resizing on the shifted masks (method.md 9.1.3). Zero for an absent
- * class. Through an affine head it gives the mean representation. No gradient.
+ * row out, without visiting them: by the adjoint of the resizing on the shifted masks (method.md 9.1.3), axis by axis. Zero
+ * for an absent class. Through an affine head it gives the mean representation. No gradient.
  */
 export function classMeans(
   rec: Recording,
   levels: FeatureLevels,
-  { codes, totals, classes }: VoxelIndex,
-  { size, alignCorners }: SampleFeaturesOptions,
+  index: VoxelIndex,
+  sampling: SampleFeaturesOptions,
 ): Tensor {
   return rec.noGrad(() => {
-    const tapPitch = tapChannels(levels) / 4;
-    const means = rec.tensor([classes, 27 * tapPitch * 4], 'class_means');
+    const means = rec.tensor([index.classes, 27 * tapChannels(levels)], 'class_means');
     rec.clear(means);
     let at = 0;
     for (const passes of levels) {
       let firstSample = 0;
       for (const x of passes) {
-        const [samples, d, h, w] = volumeShape(x, 'classMeans');
-        const resize = resizeParams([d, h, w], size, alignCorners);
-        for (const part of parts(rows(x), 3 * classes)) {
-          const { firstRow, count, firstLine, lines } = part;
-          const weights = rec.tensor([count, lines * 3 * classes], 'class_weights');
-          const where = { first_row: firstRow, first_line: firstLine, lines, first_sample: firstSample };
-          rec.dispatch(
-            classWeightsKernel(classes),
-            { codes, y: weights },
-            { count: count * lines, pitch: weights.pitch, ...where, ...resize },
-            count * lines,
-          );
-          const features: Tensor = { ...x, shape: [count, channels(x)], offset: x.offset + firstRow * x.pitch * 4 };
-          const sums = matmul(rec, weights, features, { transposeA: true });
-          const units = (rows(sums) * sums.pitch) / 4;
-          rec.dispatch(
-            addClassMeansKernel(classes),
-            { x: sums, totals, y: means },
-            { count: units, pitch: sums.pitch / 4, first_line: firstLine, tap_pitch: tapPitch, at },
-            units,
-          );
-        }
+        const [samples, ...extents] = volumeShape(x, 'classMeans');
+        const into = { means, index, at, tapPitch: tapChannels(levels) / 4 };
+        const full = sameShape(extents.slice(0, 3), sampling.size);
+        if (full) addFullResolution(rec, x, firstSample, into);
+        else addResized(rec, x, firstSample, sampling, into);
         firstSample += samples;
       }
       at += passes[0].pitch / 4;
@@ -62,26 +52,97 @@ export function classMeans(
   });
 }
 
-interface MeanPart {
-  firstRow: number;
-  count: number;
-  firstLine: number;
-  lines: number;
+/** Where the sums of one level go: from vec4 `at` of each tap on. */
+interface MeansPart {
+  readonly means: Tensor;
+  readonly index: VoxelIndex;
+  readonly at: number;
+  readonly tapPitch: number;
 }
 
-/** Cuts voxels x nine tap lines into parts whose weights fit in WEIGHT_BYTES: all lines of a small level, one line and some voxels of a big one. */
-function parts(voxels: number, columnsPerLine: number): MeanPart[] {
-  const found: MeanPart[] = [];
-  const bytes = (lines: number) => padChannels(lines * columnsPerLine) * 4;
-  const lines = [9, 3, 1].find((n) => voxels * bytes(n) <= WEIGHT_BYTES) ?? 1;
-  // Starts of views of the features must be multiples of 256 bytes, so of 16 vec4s.
-  const most = Math.max(16, Math.floor(WEIGHT_BYTES / bytes(lines) / 16) * 16);
-  for (let firstLine = 0; firstLine < 9; firstLine += lines) {
-    for (let firstRow = 0; firstRow < voxels; firstRow += most) {
-      found.push({ firstRow, count: Math.min(most, voxels - firstRow), firstLine, lines });
+/** A level at the patch's resolution: the masks of the classes correlated with it. */
+function addFullResolution(rec: Recording, x: Tensor, firstSample: number, part: MeansPart): void {
+  const { codes, classes } = part.index;
+  const [samples, d, h, w] = volumeShape(x, 'classMeans');
+  const mask = rec.tensor([samples, d, h, w, classes], 'class_mask');
+  const count = (rows(mask) * mask.pitch) / 4;
+  const begin = firstSample * d * h * w;
+  rec.dispatch(classMaskKernel(), { codes, y: mask }, { count, pitch: mask.pitch / 4, begin }, count);
+  const sums = correlate3d(rec, mask, x, [3, 3, 3], [1, 1, 1]);
+  add(rec, sums, part, { line_rows: 3 * classes, first: 0, classes, flip: 1 });
+}
+
+/** A coarser (or finer) level: how much each of its voxels counts in each class at each tap, times its features. */
+function addResized(
+  rec: Recording,
+  x: Tensor,
+  firstSample: number,
+  { size, alignCorners }: SampleFeaturesOptions,
+  part: MeansPart,
+): void {
+  const { codes, classes } = part.index;
+  const [samples, ...shape] = volumeShape(x, 'classMeans');
+  const extents = shape.slice(0, 3) as unknown as Triple;
+  const [d, h, w] = extents;
+  const [od, oh, ow] = size;
+  const axes = [0, 1, 2].map((a) => axisMap(extents[a], size[a], alignCorners));
+  // Starts of views of the features must be multiples of 256 bytes.
+  const alone =
+    (product(extents) * x.pitch * 4) % 256 === 0 && od * h * w * 9 * CLASS_GROUP * 4 * samples > PARTIAL_BYTES;
+  const together = alone ? 1 : samples;
+  for (let sample = 0; sample < samples; sample += together) {
+    const begin = (firstSample + sample) * product(size);
+    for (let first = 0; first < classes; first += CLASS_GROUP) {
+      const group = Math.min(CLASS_GROUP, classes - first);
+      const columns = padChannels(3 * group);
+      const alongX = rec.tensor([together * od * oh * w, columns], 'class_weights_x');
+      const countX = rows(alongX);
+      rec.dispatch(
+        classWeightsXKernel(first, group),
+        { codes, y: alongX },
+        { count: countX, begin, w, ow, ...axes[2] },
+        countX,
+      );
+      const alongYx = rec.tensor([together * od * h * w, 3 * columns], 'class_weights_yx');
+      const along = (
+        from: Tensor,
+        to: Tensor,
+        firstVoxel: number,
+        inner: number,
+        n: number,
+        out: number,
+        axis: number,
+      ) => {
+        const units = from.pitch / 4;
+        const count = rows(to) * units;
+        const where = { count, first: firstVoxel, columns: units, inner, size: n, out };
+        rec.dispatch(classWeightsAxisKernel(), { x: from, y: to }, { ...where, ...axes[axis] }, count);
+      };
+      along(alongX, alongYx, 0, w, h, oh, 1);
+      const voxels = together * d * h * w;
+      const most = Math.max(16, Math.floor(WEIGHT_BYTES / (9 * columns * 4) / 16) * 16);
+      for (let voxel = 0; voxel < voxels; voxel += most) {
+        const weights = rec.tensor([Math.min(most, voxels - voxel), 9 * columns], 'class_weights');
+        along(alongYx, weights, voxel, h * w, d, od, 0);
+        const offset = x.offset + (sample * d * h * w + voxel) * x.pitch * 4;
+        const features: Tensor = { ...x, shape: [rows(weights), channels(x)], offset };
+        const sums = matmul(rec, weights, features, { transposeA: true });
+        add(rec, sums, part, { line_rows: columns, first, classes: group, flip: 0 });
+      }
     }
   }
-  return found;
+}
+
+function add(
+  rec: Recording,
+  sums: Tensor,
+  { means, index, at, tapPitch }: MeansPart,
+  layout: { line_rows: number; first: number; classes: number; flip: number },
+): void {
+  const pitch = sums.pitch / 4;
+  const count = rows(sums) * pitch;
+  const tensors = { x: sums, totals: index.totals, y: means };
+  rec.dispatch(addClassMeansKernel(), tensors, { count, pitch, tap_pitch: tapPitch, at, ...layout }, count);
 }
 
 /** Errors: UsageError for a head that is not affine, whose mean is not the head of the mean. */

@@ -13,7 +13,7 @@ import {
   type Triple,
   triple,
 } from '../shape.ts';
-import { type Tensor, vec4s, volumeShape } from '../tensor.ts';
+import { channels, type Tensor, vec4s, volumeShape } from '../tensor.ts';
 import { largestTile, tileWidth } from './conv3d_tiles.ts';
 import { convolveWindows, gradWeightWindows, windowSlice } from './conv3d_windows.ts';
 import { columnSums } from './reduce.ts';
@@ -209,6 +209,16 @@ function scatter(rec: Recording, x: Tensor, w: Tensor, y: Tensor, g: Geometry, b
     },
     count,
   );
+}
+
+/**
+ * The weight gradient of conv3d with stride 1 as an op of its own: y[t, ci, co] = sum over voxels o of x[o - padding + t, ci]
+ * dy[o, co]. x [N,D,H,W,Cin], dy [N,...,Cout] as conv3d's output for this kernel; [kd,kh,kw,Cin,Cout]. No gradient.
+ */
+export function correlate3d(rec: Recording, x: Tensor, dy: Tensor, kernel: Triple, padding: Triple): Tensor {
+  const y = rec.tensor([...kernel, channels(x), channels(dy)], 'correlate3d');
+  gradWeight(rec, x, dy, y, { kernel, stride: [1, 1, 1], padding });
+  return y;
 }
 
 /** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly. */
