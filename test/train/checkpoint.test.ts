@@ -2,7 +2,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { DataError, UsageError } from '../../engine/errors.ts';
 import { readSafetensors, writeSafetensors } from '../../runner/data/safetensors.ts';
-import { assertSameRun, type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../../runner/train/checkpoint.ts';
+import {
+  assertSameRun,
+  CHECKPOINT_FORMAT,
+  type Checkpoint,
+  decodeCheckpoint,
+  encodeCheckpoint,
+} from '../../runner/train/checkpoint.ts';
 
 const values = (seed: number) =>
   new Map([
@@ -47,7 +53,7 @@ test('a changed byte is detected wherever it is', () => {
 
 test('a damaged checkpoint of a run names the ways out', () => {
   const cut = encodeCheckpoint(SAVED).subarray(0, 100);
-  const renamed = writeSafetensors(new Map(), { format: 'action3d-checkpoint-1', step: '1' });
+  const renamed = writeSafetensors(new Map(), { format: CHECKPOINT_FORMAT, step: '1' });
   for (const bytes of [cut, renamed, new Uint8Array(0)]) {
     assert.throws(
       () => decodeCheckpoint(bytes, 'runs/a/checkpoints/latest.safetensors'),
