@@ -51,7 +51,7 @@ export function repeated(text: string, before: readonly string[] | undefined): s
 export function oneOf(...words: readonly string[]): Parser<string> {
   return (text) => {
     if (words.includes(text)) return text;
-    throw new InvalidArgumentError(`Give ${words.join(' or ')}.`);
+    throw new InvalidArgumentError(`Give one of ${words.join(', ')}.`);
   };
 }
 

@@ -67,7 +67,7 @@ const Augmentation = v.strictObject({
   elastic: v.optional(v.nullable(Elastic), null),
   /** Strength of contrast, brightness, gamma and noise; 0 for none. */
   intensity: v.optional(nonNegative, 1),
-  /** Strength of intensity changes in the weak view of unlabelled patches, the teacher's. */
+  /** Strength of intensity changes in the weak view of unlabelled patches, the teacher's; 0.5 for Mean Teacher and UA-MT. */
   weak: v.optional(nonNegative, 0),
   /** The same in the strong view, the student's; above 1 with blur. */
   strong: v.optional(nonNegative, 1.5),
@@ -110,10 +110,45 @@ const common = {
   augmentation: v.optional(Augmentation, {}),
 };
 
-export const METHODS = ['supervised', 'action'] as const;
+export const METHODS = ['supervised', 'mean-teacher', 'ua-mt', 'cps', 'action'] as const;
+
+/** The weight of the unsupervised term, and the share of the steps over which it rises (engine/baselines/options.ts). */
+const unsupervised = {
+  weight: v.optional(nonNegative, 1),
+  ramp: v.optional(fraction, 0.4),
+};
+
+const meanTeacher = {
+  ...unsupervised,
+  /** Highest decay of the teacher's moving average. */
+  m: v.optional(fraction, 0.99),
+};
+
+const UaMt = v.strictObject({
+  ...meanTeacher,
+  /** Noisy passes of the teacher that the uncertainty is estimated from. */
+  passes: v.optional(count, 8),
+  /** Standard deviation and largest magnitude of their noise. */
+  noise: v.optional(nonNegative, 0.1),
+  noiseLimit: v.optional(nonNegative, 0.2),
+  /** Entropy below which a voxel counts, as a share of the largest possible; it rises to all of it over the run. */
+  threshold: v.optional(fraction, 0.75),
+});
+
+/** What every method but ACTION has, whose stages have schedules of their own. */
+const optimised = { ...common, optimiser: v.optional(Optimiser, {}) };
 
 const Config = v.variant('method', [
-  v.strictObject({ method: v.literal('supervised'), ...common, optimiser: v.optional(Optimiser, {}) }),
+  v.strictObject({ method: v.literal('supervised'), ...optimised }),
+  v.strictObject({
+    ...{ method: v.literal('mean-teacher'), ...optimised },
+    meanTeacher: v.optional(v.strictObject(meanTeacher), {}),
+  }),
+  v.strictObject({ method: v.literal('ua-mt'), ...optimised, uaMt: v.optional(UaMt, {}) }),
+  v.strictObject({
+    ...{ method: v.literal('cps'), ...optimised },
+    cps: v.optional(v.strictObject(unsupervised), {}),
+  }),
   v.strictObject({ method: v.literal('action'), ...common, action: ActionSection }),
 ]);
 
@@ -128,7 +163,16 @@ export interface TrainConfigInput extends Partial<Omit<v.InferInput<(typeof Conf
   readonly preset?: PresetName;
   readonly without?: readonly Ablation[];
   readonly action?: DeepPartial<ActionConfig>;
+  readonly meanTeacher?: v.InferInput<ReturnType<typeof v.strictObject<typeof meanTeacher>>>;
+  readonly uaMt?: v.InferInput<typeof UaMt>;
+  readonly cps?: v.InferInput<ReturnType<typeof v.strictObject<typeof unsupervised>>>;
 }
+
+/** Where a method's usual value is not the general one. */
+const METHOD_DEFAULTS: Partial<Record<Method, unknown>> = {
+  'mean-teacher': { augmentation: { weak: 0.5 } },
+  'ua-mt': { augmentation: { weak: 0.5 } },
+};
 
 /** What stands for other options, and what those depend on. */
 const Shorthands = v.looseObject({
@@ -145,7 +189,8 @@ const Shorthands = v.looseObject({
  * once, or what the method could not run with.
  */
 export function trainConfig(input: unknown, where = 'the configuration'): TrainConfig {
-  const { preset, without, ...given } = parsed(Shorthands, input, where);
+  const { preset, without, ...written } = parsed(Shorthands, input, where);
+  const given = mergeConfig(METHOD_DEFAULTS[written.method], written) as typeof written;
   if (given.method !== 'action') {
     const stray = ['preset', 'without', 'action'].find((key) => isRecord(input) && key in input);
     if (!stray) return parsed(Config, given, where);

@@ -1,5 +1,6 @@
 import { UsageError } from '../../engine/errors.ts';
 import { createStage1a, createStage1b, createStage2Trainer } from './action_stages.ts';
+import { createCpsTrainer, createMeanTeacherTrainer, createUaMtTrainer } from './baselines.ts';
 import type { ConfigOf, TrainConfig } from './config.ts';
 import { type ActionStage, stageSteps } from './config_action.ts';
 import type { Stage, StageInput } from './stage.ts';
@@ -14,12 +15,17 @@ export function usesUnlabelled({ method }: Pick<TrainConfig, 'method'>): boolean
 /** The stages of a run, in their order. */
 export function stagesOf(config: TrainConfig): readonly Stage[] {
   if (config.method === 'action') return actionStages(config);
-  return [
-    {
-      ...{ name: config.method, steps: config.steps, predicts: true, takesOver: { student: ['student'] } },
-      create: (input) => createSupervised({ ...input, config }),
-    },
-  ];
+  const { method, steps } = config;
+  const groups = { student: ['student'], ...(method !== 'supervised' && { teacher: ['teacher', 'student'] }) };
+  return [{ name: method, steps, predicts: true, takesOver: groups, create: (input) => createOnly(config, input) }];
+}
+
+/** The one stage of a method that has one. */
+function createOnly(config: Exclude<TrainConfig, ConfigOf<'action'>>, input: Omit<StageInput, 'config'>) {
+  if (config.method === 'mean-teacher') return createMeanTeacherTrainer({ ...input, config });
+  if (config.method === 'ua-mt') return createUaMtTrainer({ ...input, config });
+  if (config.method === 'cps') return createCpsTrainer({ ...input, config });
+  return createSupervised({ ...input, config });
 }
 
 function actionStages(config: ConfigOf<'action'>): Stage[] {

@@ -4,19 +4,16 @@ import { join } from 'node:path';
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { actionPresets } from '../../engine/action/options.ts';
-import type { Device } from '../../engine/device.ts';
 import { synth } from '../../runner/commands/synth.ts';
-import { parseDataset } from '../../runner/data/dataset.ts';
-import { makeSplit } from '../../runner/data/splits.ts';
-import { directorySource } from '../../runner/host/files.ts';
 import { decodeCheckpoint } from '../../runner/train/checkpoint.ts';
 import { type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
 import { ABLATION_NAMES } from '../../runner/train/config_action.ts';
-import { RUN_FILES, type RunStore } from '../../runner/train/run_store.ts';
-import { runTraining, type TrainingEvents, type TrainingInput } from '../../runner/train/run_training.ts';
+import { RUN_FILES } from '../../runner/train/run_store.ts';
+import { runTraining } from '../../runner/train/run_training.ts';
 import { inFolder } from '../data/corpus.ts';
 import { rejects } from '../data/rejects.ts';
 import { gpuTest, run } from '../harness.ts';
+import { inputFor, memoryStore, phantoms, watching } from './run_here.ts';
 import { trainHere } from './tiny_run.ts';
 
 const TINY: TrainConfigInput = {
@@ -34,61 +31,6 @@ const TINY: TrainConfigInput = {
     stage2: { steps: 4, queries: 16, negatives: 16 },
   },
 };
-
-async function phantoms(folder: string): Promise<string> {
-  const data = join(folder, 'data');
-  await synth(data, { cases: 5, labelled: 3, test: 1, size: 16, classes: 3, quiet: true });
-  return data;
-}
-
-/** A run folder in memory. */
-function memoryStore(): RunStore & { files: Map<string, Uint8Array> } {
-  const files = new Map<string, Uint8Array>();
-  return {
-    name: 'memory',
-    files,
-    read: async (path) => files.get(path),
-    write: async (path, content) => {
-      files.set(path, typeof content === 'string' ? new TextEncoder().encode(content) : content);
-    },
-    append: async () => assert.unreachable('the training itself writes no log'),
-  };
-}
-
-async function inputFor(
-  device: Device,
-  data: string,
-  config: TrainConfigInput,
-  store: RunStore,
-): Promise<TrainingInput> {
-  const source = directorySource(data);
-  const dataset = await parseDataset(source);
-  const complete = trainConfig(config);
-  const split = await makeSplit(dataset, { validation: complete.validation as number });
-  return { device, dataset, source, split, config: complete, store };
-}
-
-interface Seen {
-  stages: string[];
-  steps: number[];
-  losses: Record<string, number>[];
-}
-
-/** Events that stop after `most` steps. */
-function watching(most = Infinity): TrainingEvents & Seen {
-  const seen: Seen = { stages: [], steps: [], losses: [] };
-  return {
-    ...seen,
-    onStage: ({ stage, from }) => seen.stages.push(`${stage.name} from ${from}`),
-    onStep: (step, losses) => {
-      seen.steps.push(step);
-      seen.losses.push(losses);
-    },
-    onValidation: () => undefined,
-    onCheckpoint: () => undefined,
-    shouldStop: () => seen.steps.length >= most,
-  };
-}
 
 gpuTest(
   'three stages, each taking over from the one before; stopped anywhere, the result has the same bytes',

@@ -60,6 +60,15 @@ const CONFIGS: Record<string, TrainConfigInput> = {
       stage2: { steps: 3 },
     },
   },
+  'Mean Teacher': { method: 'mean-teacher', patch: [8, 8, 8], network: { channels: [4, 8] } },
+  'UA-MT': {
+    method: 'ua-mt',
+    patch: [8, 8, 8],
+    network: { channels: [4, 8], dropout: 0.2 },
+    optimiser: { name: 'adamw' },
+    uaMt: { passes: 2 },
+  },
+  CPS: { method: 'cps', patch: [8, 8, 8], network: { channels: [4, 8], dropout: 0.2 } },
   'ACTION as published': {
     method: 'action',
     preset: 'paper',
