@@ -11,7 +11,7 @@ import { NOTHING } from './voxel_codes.wgsl.ts';
  *          classes], weights f32 [classes]
  * owns     one class
  * cost     classes dot products an invocation
- * mirror   test/reference/contrast.ts
+ * mirror   test/action/contrast.test.ts
  */
 export function classRelationKernel(classes: number, related: boolean, hard: boolean): Kernel {
   return kernel(
@@ -84,7 +84,7 @@ const keyRow = (plan: KeyPlan) =>
  * layout   queries [all, pitch vec4], keys [rows, pitch vec4] of unit length; y [part, negatives padded to vec4]
  * owns     four negatives of one query; neighbours share the query
  * cost     5 pitch loads
- * mirror   test/reference/contrast.ts
+ * mirror   test/action/contrast.test.ts
  */
 export function contrastLogitsKernel(plan: KeyPlan): Kernel {
   return kernel(
@@ -126,7 +126,7 @@ ${flatMain}
  * layout   logits [part, units vec4]; losses [all, 1 vec4]; normaliser f32 [all, 2]: log of the denominator, pos
  * owns     one query
  * cost     its logits read twice
- * mirror   test/reference/contrast.ts
+ * mirror   test/action/contrast.test.ts
  */
 export function contrastLossKernel(): Kernel {
   return kernel(
@@ -175,7 +175,7 @@ ${flatMain}
  * layout   as contrast_loss; y [all, pitch vec4], the rows of this part
  * owns     one vec4 of a query; neighbours read neighbouring channels of a key
  * cost     a load of keys a negative
- * mirror   test/reference/contrast.ts
+ * mirror   test/action/contrast.test.ts
  */
 export function contrastSlopeKernel(plan: KeyPlan): Kernel {
   return kernel(
@@ -208,6 +208,62 @@ ${flatMain}
     sum += exp(logits[part * p.units * 4u + j] - denominator) * keys[row * p.pitch + unit];
   }
   y[query * p.pitch + unit] = weights[label] / p.tau * sum;
+}
+`,
+  );
+}
+
+/**
+ * contrast_shares: logits become what each negative has of its query's denominator, exp(logit - log denominator); zero behind
+ * the last negative.
+ *
+ * layout   logits [queries, units vec4], in place; normaliser f32 [queries, 2]
+ * owns     one vec4
+ * mirror   test/action/contrast.test.ts
+ */
+export function contrastSharesKernel(): Kernel {
+  return kernel(
+    'contrast_shares',
+    wgsl`
+struct Params { count: u32, units: u32, negatives: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> normaliser: array<f32>;
+@group(0) @binding(2) var<storage, read_write> logits: array<vec4f>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let inside = vec4u(i % p.units * 4u) + vec4u(0u, 1u, 2u, 3u) < vec4u(p.negatives);
+  logits[i] = select(vec4f(0.0), exp(logits[i] - normaliser[2u * (i / p.units)]), inside);
+}
+`,
+  );
+}
+
+/**
+ * slope_of_sums: contrast_slope where the sums of shares times keys are there already.
+ *
+ * layout   sums, y [queries, pitch vec4]; the rest as in contrast_slope
+ * owns     one vec4
+ * mirror   test/action/contrast.test.ts
+ */
+export function slopeOfSumsKernel(): Kernel {
+  return kernel(
+    'slope_of_sums',
+    wgsl`
+struct Params { count: u32, per_class: u32, pitch: u32, tau: f32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> prototypes: array<vec4f>;
+@group(0) @binding(2) var<storage, read> sums: array<vec4f>;
+@group(0) @binding(3) var<storage, read> weights: array<f32>;
+@group(0) @binding(4) var<storage, read> normaliser: array<f32>;
+@group(0) @binding(5) var<storage, read_write> y: array<vec4f>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let query = i / p.pitch;
+  let label = query / p.per_class;
+  let away = exp(normaliser[2u * query + 1u] - normaliser[2u * query]) - 1.0;
+  y[i] = weights[label] / p.tau * (away * prototypes[label * p.pitch + i % p.pitch] + sums[i]);
 }
 `,
   );

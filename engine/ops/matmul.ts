@@ -43,6 +43,11 @@ export function linear(rec: Recording, x: Tensor, weight: Tensor, bias?: Tensor)
   return matmul(rec, x, weight, { bias });
 }
 
+/** The product written into `y`, [m, n] or a view of as many rows of that pitch; no node on the tape. */
+export function matmulInto(rec: Recording, a: Tensor, b: Tensor, y: Tensor, options: MatmulOptions = {}): Tensor {
+  return product(rec, a, b, options, y);
+}
+
 function product(rec: Recording, a: Tensor, b: Tensor, options: MatmulOptions, into?: Tensor): Tensor {
   const { transposeA = false, transposeB = false, bias } = options;
   const [m, k] = transposeA ? [channels(a), rows(a)] : [rows(a), channels(a)];

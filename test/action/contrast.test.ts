@@ -211,6 +211,49 @@ gpuTest('a hand-worked InfoNCE, and its direction by asymmetry', async (device) 
   assertClose('dq', await device.read(queries.grad), expected, { absolute: 1e-6 });
 });
 
+gpuTest('keys shared by a class, through matrix products, equal the same keys named one by one', async (device) => {
+  // Rows of 16 numbers, 8 queries and 13 keys a class: products of views would start off their alignment, with 16 keys not.
+  for (const [perClass, negatives] of [
+    [8, 13],
+    [8, 16],
+    [64, 36],
+    [256, 512],
+  ]) {
+    const unit = (count: number, seed: number): Dense => {
+      const x = random([count, 16], seed);
+      for (let row = 0; row < count; row++) {
+        const length = Math.hypot(...x.data.subarray(16 * row, 16 * row + 16));
+        for (let k = 0; k < 16; k++) x.data[16 * row + k] /= length;
+      }
+      return x;
+    };
+    const [queries, keys] = [unit(2 * perClass, 1), unit(2 * negatives, 2)];
+    const values: Float32Array[] = [];
+    for (const plan of ['shared', 'indexed'] as const) {
+      const q = { ...upload(device, queries, 'queries'), grad: device.tensor(queries.shape, 'dqueries') };
+      const named = Array.from({ length: 2 * perClass * negatives }, (_, i) => {
+        const [query, j] = [Math.floor(i / negatives), i % negatives];
+        return Math.floor(query / perClass) * negatives + j;
+      });
+      const index = device.tensor([named.length], 'index', { dtype: 'u32', dense: true, data: named });
+      const k = upload(device, keys, 'keys', { grad: false });
+      const weights = device.tensor([2], 'weights', { dense: true, data: [0.5, 2] });
+      const { loss } = await compute(device, (rec) => {
+        const prototypes = upload(device, unit(2, 3), 'prototypes', { grad: false });
+        const choice = plan === 'shared' ? ({ plan, keys: k } as const) : ({ plan, keys: k, index } as const);
+        const loss = infoNce(rec, q, prototypes, weights, negatives, 0.3, choice);
+        rec.backward(loss, { leaves: [q] });
+        return { loss };
+      });
+      values.push(loss, (await device.read(q.grad)) as Float32Array);
+    }
+    const [loss, slope, expectedLoss, expectedSlope] = values;
+    assert.ok(loss[0] > 1 && Math.abs(loss[0] / expectedLoss[0] - 1) < 1e-6, `${loss[0]}, ${expectedLoss[0]}`);
+    assert.ok(expectedSlope.some((v) => Math.abs(v) > 0.01));
+    assertClose('dqueries', slope, { shape: queries.shape, data: expectedSlope }, { absolute: 1e-6, terms: negatives });
+  }
+});
+
 gpuTest('keys and prototypes pass no gradient on: features away from the queries get none', async (device) => {
   // Hard queries of class 0 only, and only in sample 0; keys and prototypes come from everywhere.
   const o: Case = { ...JSON.parse(metadata.paper), alignCorners: true, strongConfidence: 0.9, weakConfidence: 0 };
