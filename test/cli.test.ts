@@ -57,7 +57,7 @@ Commands:
   train          train a network; continue when started again
   predict        segment volumes with a trained network
   evaluate       score predictions against labels
-  demo           make phantoms, train, predict and score, in minutes
+  demo           make phantoms, train, predict and compare, in minutes
 
 action3d VERB --help tells more about a verb. Numbers along axes are always in the order z,y,x.
 `;
@@ -148,7 +148,10 @@ const WORDS: [string, string][] = [
   ['plan x --patch 32,48', "argument '32,48' is invalid. Give three whole numbers along z,y,x, for example 32,48,32."],
   ['plan x --vram lots', "argument 'lots' is invalid. Give a size such as 6G or 512M."],
   ['train x -o y --max-hours soon', "argument 'soon' is invalid. Give a number from 0."],
-  ['train x -o y --method best', "argument 'best' is invalid. Give one of supervised, mean-teacher, ua-mt, cps, action."],
+  [
+    'train x -o y --method best',
+    "argument 'best' is invalid. Give one of supervised, mean-teacher, ua-mt, cps, action.",
+  ],
   ['predict x y -o z --overlap 1', "argument '1' is invalid. Give a number from 0 to below 1."],
   ['evaluate x y --units inch', "argument 'inch' is invalid. Give one of mm, voxel."],
   ['evaluate x y --min-dice 80', "argument '80' is invalid. Give a number from 0 to 1."],

@@ -1,13 +1,14 @@
-/** `action3d demo`: the whole way on phantoms, from making a data set to a picture of its predictions. */
+/** `action3d demo`: the whole way on phantoms, from making a data set to a comparison of supervised training with ACTION. */
 import { join } from 'node:path';
 import { parseDataset } from '../data/dataset.ts';
 import { loadCase } from '../data/load_case.ts';
 import { readNifti } from '../data/nifti.ts';
 import { directorySource, exists, writeFileAtomic } from '../host/files.ts';
-import { foregroundDice, type Summary } from '../predict/evaluate_cases.ts';
+import { foregroundDice } from '../predict/evaluate_cases.ts';
+import { comparisonText, pairedDice, type Scored } from '../report/comparison.ts';
 import { fixed } from '../report/format.ts';
 import { type OverlayCase, overlayPng } from '../report/overlay.ts';
-import { caseName, summaryText } from '../report/summary.ts';
+import { caseName } from '../report/summary.ts';
 import { evaluateFolders } from './evaluate_folders.ts';
 import { predict } from './predict.ts';
 import { synth } from './synth.ts';
@@ -22,61 +23,83 @@ export interface DemoOptions {
   readonly quiet?: boolean;
 }
 
-const PHANTOMS = { cases: 8, labelled: 4, test: 4, size: 32 };
-const STEPS = 360;
+const PHANTOMS = { cases: 12, labelled: 2, test: 4, size: 32 };
+const STEPS = 280;
 /** Small enough for two cores and a few minutes; patches that mostly hold a structure, since the phantoms' are small. */
 const PATCH = [24, 24, 24] as const;
-const RECIPE = [
-  'network.channels=[8,16,32]',
-  'augmentation.foreground=0.5',
-  'optimiser.rate=0.3',
-  'optimiser.nesterov=true',
-];
+const RECIPE = ['network.channels=[8,16,32]', 'augmentation.foreground=0.5'];
+const METHODS = [
+  { name: 'supervised', method: 'supervised', set: ['optimiser.rate=0.3', 'optimiser.nesterov=true'] },
+  { name: 'ACTION', method: 'action', set: [] },
+] as const;
 
 /**
- * Makes phantoms, trains, predicts the test volumes, scores them and draws them. Each part takes over what an earlier demo in
- * the folder has finished. @returns 0, or 75 where it was asked to stop
+ * Makes phantoms, trains both methods on them, predicts the test volumes, scores and draws them. Each part takes over what an
+ * earlier demo in the folder has finished. @returns 0, or 75 where it was asked to stop
  */
 export async function demo(directory: string, options: DemoOptions = {}): Promise<number> {
   const { steps = STEPS, force = false, gpu, json = false, quiet = false } = options;
-  const [data, run, predictions] = ['data', 'run', 'predictions'].map((name) => join(directory, name));
+  const data = join(directory, 'data');
   const silent = quiet || json;
   // force: what a demo cut short while it made the phantoms has left is replaced, never anything else
   if (force || !(await exists(join(data, 'dataset.json'))))
     await synth(data, { ...PHANTOMS, force: true, quiet: silent });
-  const trained = await train(data, { output: run, steps, patch: PATCH, set: RECIPE, force, gpu, quiet: silent });
-  if (trained !== 0) return trained;
-  const predicted = await predict(run, [data], { output: predictions, force: true, gpu, quiet: silent });
-  if (predicted !== 0) return predicted;
-  const summary = await evaluateFolders(predictions, join(data, 'labelsTs'));
+  const scored: Scored[] = [];
+  for (const { name, method, set } of METHODS) {
+    const run = join(directory, 'runs', method);
+    const predictions = join(directory, 'predictions', method);
+    const common = { gpu, force, quiet: silent };
+    const trained = await train(data, {
+      ...common,
+      output: run,
+      method,
+      steps,
+      patch: PATCH,
+      set: [...RECIPE, ...set],
+    });
+    if (trained !== 0) return trained;
+    const predicted = await predict(run, [data], { ...common, output: predictions, force: true });
+    if (predicted !== 0) return predicted;
+    scored.push({ name, summary: await evaluateFolders(predictions, join(data, 'labelsTs')) });
+  }
+  const [supervised, action] = scored;
+  const summaries = { supervised: supervised.summary, action: action.summary };
+  const difference = pairedDice(supervised.summary, action.summary);
   const picture = join(directory, 'predictions.png');
-  await writeFileAtomic(join(directory, 'summary.json'), `${JSON.stringify(summary, null, 2)}\n`, { overwrite: true });
-  await writeFileAtomic(picture, await draw(data, predictions, summary), { overwrite: true });
+  await replace(join(directory, 'summary.json'), `${JSON.stringify({ difference, ...summaries }, null, 2)}\n`);
+  await replace(picture, await draw(directory, scored));
   const text = json
-    ? JSON.stringify({ picture, ...summary }, null, 2)
-    : `\n${summaryText(summary)}\n\npicture: ${picture}`;
+    ? JSON.stringify({ picture, difference, ...summaries }, null, 2)
+    : `\n${comparisonText(supervised, action)}\n\npicture: ${picture}`;
   process.stdout.write(`${text}\n`);
   return 0;
 }
 
-async function draw(data: string, predictions: string, summary: Summary): Promise<Uint8Array> {
-  const source = directorySource(data);
+const replace = (path: string, content: string | Uint8Array) => writeFileAtomic(path, content, { overwrite: true });
+
+/** Every test case once a method, one below the other. */
+async function draw(directory: string, scored: readonly Scored[]): Promise<Uint8Array> {
+  const source = directorySource(join(directory, 'data'));
   const dataset = await parseDataset(source);
-  const dice = new Map(summary.metric_per_case.map((item) => [caseName(item.prediction_file), foregroundDice(item)]));
   const cases: OverlayCase[] = [];
   for (const item of dataset.test) {
     const { image, label } = await loadCase(dataset, item, source);
     const file = `${item.id}.nii.gz`;
-    const prediction = await readNifti(await directorySource(predictions).read(file), file, { role: 'label' });
-    cases.push({
-      name: item.id,
-      note: `Dice ${fixed(dice.get(item.id) ?? null)}`,
-      image: image.data,
-      shape: image.shape,
-      spacing: image.spacing,
-      prediction: prediction.data,
-      reference: label?.data,
-    });
+    for (const [i, { name, summary }] of scored.entries()) {
+      const predictions = directorySource(join(directory, 'predictions', METHODS[i].method));
+      const prediction = await readNifti(await predictions.read(file), file, { role: 'label' });
+      const scores = summary.metric_per_case.find((one) => caseName(one.prediction_file) === item.id);
+      cases.push({
+        name: `${item.id}, ${name}`,
+        note: `Dice ${fixed(scores ? foregroundDice(scores) : null)}`,
+        image: image.data,
+        shape: image.shape,
+        spacing: image.spacing,
+        prediction: prediction.data,
+        reference: label?.data,
+      });
+    }
   }
-  return overlayPng(cases, { title: 'Phantoms: prediction and reference', labelNames: summary.label_names });
+  const title = 'Phantoms: supervised training and ACTION beside the reference';
+  return overlayPng(cases, { title, labelNames: scored[0].summary.label_names, columns: 2, panel: 200 });
 }

@@ -57,6 +57,10 @@ export class TrainingReport {
         this.dice = dice;
         this.log({ kind: 'validation', step, dice, best });
       },
+      onReplay: (from, to) => {
+        this.endLine();
+        this.say(`a value became NaN or infinite: running steps ${from + 1} to ${to} again to find the first tensor`);
+      },
       onCheckpoint: (step) => this.log({ kind: 'checkpoint', step }),
     };
   }

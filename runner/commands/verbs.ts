@@ -178,11 +178,11 @@ export const VERBS: readonly Verb[] = [
   },
   {
     usage: 'demo [dir]',
-    summary: 'make phantoms, train, predict and score, in minutes',
+    summary: 'make phantoms, train, predict and compare, in minutes',
     details:
-      'Makes a small data set of phantoms in the folder (default: demo), trains on it, predicts its test volumes, prints a table of scores and the path of a picture.',
+      'Makes a small data set of phantoms in the folder (default: demo), trains on it supervised and with ACTION, predicts its test volumes with both, prints a table that compares them and the path of a picture.',
     flags: [
-      ['--steps <n>', 'training steps (default: 360)', whole(1)],
+      ['--steps <n>', 'training steps of each method (default: 280)', whole(1)],
       ['--force', 'begin again where the folder holds an earlier demo'],
     ],
     examples: ['demo', 'demo /tmp/demo --gpu llvmpipe'],

@@ -6,6 +6,7 @@ import { Program } from '../../engine/program.ts';
 import { ReadbackRing } from '../../engine/readback.ts';
 import { Recording } from '../../engine/recording.ts';
 import type { Tensor } from '../../engine/tensor.ts';
+import { describeNonFinite, watch } from '../../engine/watch.ts';
 import type { Trainer } from './trainer.ts';
 
 /** Something on the device that is fed before each step. */
@@ -44,23 +45,42 @@ const DEPTH = 2;
 export async function assembleTrainer(device: Device, before: number, parts: TrainerParts): Promise<Trainer> {
   const inputs = device.bytesHeld - before - parts.parameterBytes;
   const silent = parts.silent && (await programOf(device, `${parts.label}, silent`, parts.silent.record)).program;
-  const { program, results, commands } = await programOf(device, parts.label, parts.record);
+  const { program, recording, results } = await programOf(device, parts.label, parts.record);
   const beforeRing = device.bytesHeld;
   const ring = new ReadbackRing(program, results);
+  const prepare = (step: number) => {
+    for (const input of parts.inputs) input.upload(parts.offset + step);
+    parts.setStep(step);
+  };
   return {
     ...{ network: parts.network, student: parts.student, state: parts.state, flops: parts.flops },
-    ...{ commands, depth: DEPTH },
+    ...{ commands: recording.commands.length, depth: DEPTH },
     memory: {
       ...{ parameters: parts.parameterBytes, inputs, readback: device.bytesHeld - beforeRing },
       step: program.plan.totalBytes + (silent?.plan.totalBytes ?? 0),
       total: device.bytesHeld - before,
     },
     async step(step) {
-      for (const input of parts.inputs) input.upload(parts.offset + step);
-      parts.setStep(step);
+      prepare(step);
       if (!silent || !parts.silent?.due(step)) return ring.run();
       silent.run();
       return {};
+    },
+    async firstNonFinite(from, to) {
+      const watched = watch(recording);
+      const replay = await Program.create(watched.recording);
+      try {
+        for (let step = from; step < to; step++) {
+          prepare(step);
+          if (silent && parts.silent?.due(step)) silent.run();
+          else replay.run();
+          const found = await watched.firstNonFinite(replay);
+          if (found) return { step, found: describeNonFinite(found) };
+        }
+        return undefined;
+      } finally {
+        replay.destroy();
+      }
     },
     destroy() {
       ring.destroy();
@@ -81,5 +101,5 @@ async function programOf(
   const rec = new Recording(device, label);
   const results = record(rec) ?? {};
   for (const t of Object.values(results)) rec.keep(t);
-  return { program: await Program.create(rec), results, commands: rec.commands.length };
+  return { program: await Program.create(rec), recording: rec, results };
 }

@@ -85,7 +85,7 @@ function assertFinite(step: number, losses: Readonly<Record<string, number>>): v
   for (const [name, value] of Object.entries(losses)) {
     if (Number.isFinite(value)) continue;
     throw new NumericError(
-      `'${name}' became ${value} at step ${step + 1}; the last checkpoint is kept: lower optimiser.rate or check the images for extreme values`,
+      `'${name}' became ${value} at step ${step + 1}; the last checkpoint is kept: lower the learning rate (optimiser.rate, action.stage2.rate, …) or check the images for extreme values`,
     );
   }
 }

@@ -41,6 +41,8 @@ export interface TrainingEvents {
   /** Mean foreground Dice over the validation cases. */
   onValidation(step: number, dice: number, best: boolean): void;
   onCheckpoint(step: number): void;
+  /** A loss was not finite; steps from `from` to `to` are run once more to find out why. */
+  onReplay(from: number, to: number): void;
   shouldStop(): boolean;
 }
 
@@ -95,6 +97,8 @@ class Run {
   private readonly cases: PreparedCases;
   private readonly identity: Pick<Checkpoint, 'hash' | 'data'>;
   private readonly events: TrainingEvents;
+  /** The last state that was saved or taken over, with which the steps since can be run once more. */
+  private saved: { step: number; groups: State } = { step: 0, groups: new Map() };
   private readonly times: LoopTimes = { host: 0, waiting: 0, steps: 0 };
 
   constructor(
@@ -125,11 +129,16 @@ class Run {
       else if (state) takeOver(trainer, stage, state);
       this.events.onStage({ stage, trainer, offset, from, validation: validation.length });
       const end = offset + stage.steps;
+      this.saved = { step: from, groups: await saveState(trainer.state) };
+      let begun = from;
       const step = await trainLoop(
         trainer,
         { ...config, offset, from, steps: end },
         {
-          onStep: (at, losses) => this.events.onStep(at, losses, this.times),
+          onStep: (at, losses) => {
+            begun = at + 1;
+            this.events.onStep(at, losses, this.times);
+          },
           shouldStop: () => this.events.shouldStop(),
           validate: (at) => this.validate(stage, trainer, at),
           checkpoint: async (step) => {
@@ -139,11 +148,22 @@ class Run {
           },
         },
         this.times,
-      );
+      ).catch((failure) => this.explain(failure, trainer, offset, Math.min(begun + 1, end)));
       return { step, state: await saveState(trainer.state) };
     } finally {
       trainer.destroy();
     }
+  }
+
+  /** Replays what led from the last saved state to a NaN and names the first tensor that went wrong. Throws always. */
+  private async explain(failure: unknown, trainer: Trainer, offset: number, to: number): Promise<never> {
+    if (!(failure instanceof NumericError)) throw failure;
+    const { step, groups } = this.saved;
+    this.events.onReplay(step, to);
+    loadState(trainer.state, groups);
+    const first = await trainer.firstNonFinite(step - offset, to - offset).catch(() => undefined);
+    if (!first) throw failure;
+    throw new NumericError(`step ${offset + first.step + 1}: ${first.found}. ${failure.message}`, { cause: failure });
   }
 
   private async validate(stage: Stage, trainer: Trainer, step: number): Promise<void> {
@@ -161,6 +181,7 @@ class Run {
   private async save(path: string, stage: Stage, trainer: Trainer, step: number): Promise<void> {
     const groups = await saveState(trainer.state);
     assertFinite(groups, step);
+    this.saved = { step, groups };
     const checkpoint = { ...this.identity, stage: stage.name, step, best: this.best, groups };
     await this.input.store.write(path, encodeCheckpoint(checkpoint));
   }
@@ -190,7 +211,7 @@ function assertFinite(groups: State, step: number): void {
       const at = data.findIndex((value) => !Number.isFinite(value));
       if (at < 0) continue;
       throw new NumericError(
-        `${group}/${name} holds ${data[at]} after step ${step}; the last checkpoint is kept: lower the learning rate and start again`,
+        `${group}/${name} holds ${data[at]} after step ${step}; the last checkpoint is kept: lower the learning rate (optimiser.rate, action.stage2.rate, …) and start again`,
       );
     }
   }

@@ -30,6 +30,11 @@ export interface Trainer {
   readonly depth: number;
   /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */
   step(step: number): Promise<Record<string, number>>;
+  /**
+   * Runs steps `from` to `to` of the stage again, every command watched, from the state as it is: the first step in which a
+   * tensor became NaN or infinite, and which. Errors: FitError where there is no room for a second copy of the step.
+   */
+  firstNonFinite(from: number, to: number): Promise<{ step: number; found: string } | undefined>;
   /** All that an exact resume needs beside the step. */
   readonly state: readonly StatePart[];
   destroy(): void;

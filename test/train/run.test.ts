@@ -121,7 +121,7 @@ test('losses that are not finite end the run with 6 and keep the last checkpoint
     await rejects(
       () => trainHere(data, output, { settings }),
       6,
-      /(became|holds) (NaN|-?Infinity) (at|after) step \d+; the last checkpoint is kept: lower optimiser\.rate/,
+      /^step \d+: '[^']+' \[[\d, ]+\] (is the first to hold a NaN or an infinity|held a NaN or an infinity before)\b.*(became|holds) (NaN|-?Infinity) (at|after) step \d+; the last checkpoint is kept: lower the learning rate/,
     );
     const { groups } = decodeCheckpoint(await readFile(join(output, RUN_FILES.latest)), 'latest');
     for (const values of groups.values())

@@ -62,6 +62,7 @@ export function watching(most = Infinity): TrainingEvents & Seen {
     },
     onValidation: () => undefined,
     onCheckpoint: () => undefined,
+    onReplay: () => undefined,
     shouldStop: () => seen.steps.length >= most,
   };
 }
