@@ -11,6 +11,8 @@ export interface SoftDiceKernelOptions {
   squared: boolean;
   /** Cross-entropy beside it: the loss is the mean of both. */
   crossEntropy: boolean;
+  /** A constant factor for the terms of each row. */
+  weighted: boolean;
 }
 
 /** Invocations a lane takes: one for each 16 classes. */
@@ -25,28 +27,33 @@ export function softDiceUnits({ classes, crossEntropy }: SoftDiceKernelOptions):
 
 /**
  * soft_dice: per class, over the rows lane, lane + lanes, ... with a valid label: intersection sum p y and denominator
- * sum p^2 + y (or p + y), p = softmax(logits); in the same pass the sum and count of cross-entropy.
+ * sum p^2 + y (or p + y), p = softmax(logits); in the same pass the sum and count of cross-entropy. Weights multiply each
+ * row's terms in all sums and leave the count alone.
  *
- * layout   logits [rows, units vec4], labels u32 [rows], y [lanes, softDiceUnits vec4]
+ * layout   logits [rows, units vec4], labels u32 [rows], weights f32 (one for each `per_weight` rows), y [lanes, softDiceUnits vec4]
  * owns     one (lane, block of 16 classes); the softmax is evaluated once a block. column_sums adds the lanes up
  * cost     logits read once from memory for up to 16 classes, memory bound
  * mirror   test/reference/soft_dice.ts
  */
 export function softDiceKernel(options: SoftDiceKernelOptions): Kernel {
-  const { classes, squared, crossEntropy } = options;
+  const { classes, squared, crossEntropy, weighted } = options;
   const units = Math.ceil(classes / 4);
   const blocks = softDiceBlocks(classes);
   const block = Array.from({ length: Math.min(units, BLOCK_UNITS) }, (_, k) => k);
   const unit = (k: number) => (blocks === 1 ? `${k}u` : `(first + ${k}u)`);
+  const times = weighted ? 'weight * ' : '';
   const inside = (k: number, text: string) => (blocks === 1 ? text : `if (${unit(k)} < ${units}u) { ${text} }`);
   return kernel(
     'soft_dice',
     wgsl`
-struct Params { rows: u32, lanes: u32, ignore_label: u32 }
+struct Params { rows: u32, lanes: u32, ignore_label: u32${weighted ? ', per_weight: u32' : ''} }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> logits: array<vec4f>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+#if ${weighted}
+@group(0) @binding(4) var<storage, read> weights: array<f32>;
+#endif
 ${flatIndex}
 ${classes4}
 ${softmaxRow('logits', classes)}
@@ -62,20 +69,23 @@ ${flatMain}
     if (label >= ${classes}u || label == p.ignore_label) { continue; }
     let base = row * ${units}u;
     let max_log = logits_max_log(base);
+#if ${weighted}
+    let weight = weights[row / p.per_weight];
+#endif
     ${block
       .map((k) =>
         inside(
           k,
           `let p${k} = logits_softmax(base, ${unit(k)}, max_log);
     let y${k} = one_hot(${unit(k)}, label);
-    both${k} += p${k} * y${k};
-    either${k} += ${squared ? `p${k} * p${k}` : `p${k}`} + y${k};`,
+    both${k} += ${times}p${k} * y${k};
+    either${k} += ${times}(${squared ? `p${k} * p${k}` : `p${k}`} + y${k});`,
         ),
       )
       .join('\n    ')}
 #if ${crossEntropy}
     let hit = logits[base + label / 4u];
-    loss += max_log.y + (max_log.x - hit[label % 4u]);
+    loss += ${times}(max_log.y + (max_log.x - hit[label % 4u]));
     valid += 1.0;
 #endif
   }
@@ -143,7 +153,7 @@ ${flatMain}
 
 /**
  * soft_dice_grad: dx = dy p (dp - sum over classes of p dp), dp = A y + B p (squared) or A y + B; with cross-entropy
- * dx = dy / 2 (that + (p - y) / count). Zero in rows that do not count.
+ * dx = dy / 2 (that + (p - y) / count); either times the row's weight. Zero in rows that do not count.
  *
  * layout   sums and slopes as soft_dice_mean left them
  * owns     one row
@@ -151,14 +161,15 @@ ${flatMain}
  * mirror   test/reference/soft_dice.ts
  */
 export function softDiceGradKernel(options: SoftDiceKernelOptions): Kernel {
-  const { classes, squared, crossEntropy } = options;
+  const { classes, squared, crossEntropy, weighted } = options;
   const units = Math.ceil(classes / 4);
+  const times = weighted ? ' * weights[i / p.per_weight]' : '';
   const slope = (unit: string) =>
     `slopes[${unit}] * one_hot(${unit}, label) + slopes[${units}u + ${unit}]${squared ? ' * prob' : ''}`;
   return kernel(
     'soft_dice_grad',
     wgsl`
-struct Params { rows: u32, ignore_label: u32 }
+struct Params { rows: u32, ignore_label: u32${weighted ? ', per_weight: u32' : ''} }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> logits: array<vec4f>;
 @group(0) @binding(2) var<storage, read> labels: array<u32>;
@@ -167,6 +178,9 @@ struct Params { rows: u32, ignore_label: u32 }
 @group(0) @binding(5) var<storage, read_write> dx: array<vec4f>;
 #if ${crossEntropy}
 @group(0) @binding(6) var<storage, read> sums: array<vec4f>;
+#endif
+#if ${weighted}
+@group(0) @binding(7) var<storage, read> weights: array<f32>;
 #endif
 ${flatIndex}
 ${classes4}
@@ -183,7 +197,7 @@ ${flatMain}
   var along = 0.0;
   ${eachUnit(units, (unit) => `let prob = logits_softmax(base, ${unit}, max_log); along += dot(prob, ${slope(unit)});`)}
 #if ${crossEntropy}
-  let factor = 0.5 * dy[0].x;
+  let factor = 0.5 * dy[0].x${times};
   let per_row = factor / max(sums[${2 * units}u].y, 1.0);
   ${eachUnit(
     units,
@@ -191,7 +205,7 @@ ${flatMain}
     dx[base + ${unit}] = factor * prob * (${slope(unit)} - along) + per_row * (prob - one_hot(${unit}, label));`,
   )}
 #else
-  let factor = dy[0].x;
+  let factor = dy[0].x${times};
   ${eachUnit(
     units,
     (unit) => `let prob = logits_softmax(base, ${unit}, max_log);

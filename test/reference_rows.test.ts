@@ -199,6 +199,27 @@ for (const squared of [true, false])
       );
     });
 
+test('weighted soft Dice: its gradient; a weight of 2 is a voxel met twice, one of 0 is no voxel', () => {
+  const weights = Array.from({ length: labels.length }, (_, v) => (v % 5) / 3);
+  close(
+    'logits',
+    softDiceGrad(logits, labels, { weights }),
+    centralDifference((v) => softDice(v, labels, { weights }), logits),
+  );
+  const [voxels, classes] = [labels.length, logits.data.length / labels.length];
+  const chosen = Array.from({ length: voxels }, (_, v) => v).flatMap((v) => Array(v % 3).fill(v) as number[]);
+  const copies: Dense = {
+    shape: [chosen.length, classes],
+    data: Float64Array.from(chosen.flatMap((v) => [...logits.data.subarray(v * classes, (v + 1) * classes)])),
+  };
+  const expected = softDice(
+    copies,
+    chosen.map((v) => labels[v]),
+  );
+  const found = softDice(logits, labels, { weights: Array.from({ length: voxels }, (_, v) => v % 3) });
+  assert.ok(Math.abs(found - expected) < 1e-12, `${found}, expected ${expected}`);
+});
+
 test('KL gradient, and 0 at equal distributions', () => {
   const [teacher, student] = [random([4, 6], 1), random([4, 6], 2)];
   const dx = klDivergenceGrad(teacher, student, 0.05, 0.1);

@@ -32,13 +32,10 @@ export function crossEntropy(
 ): Tensor {
   checkLabels('crossEntropy', logits, labels);
   const count = rows(logits);
-  const factors = weights ? product(weights.shape) : 1;
-  if (count % factors !== 0) {
-    throw new ShapeError(`crossEntropy: ${factors} weights do not divide the ${count} rows of '${logits.label}'`);
-  }
+  const perWeight = weights ? rowsPerWeight('crossEntropy', logits, weights) : count;
   const classes = channels(logits);
   const inputs: Record<string, Tensor> = weights ? { logits, labels, weights } : { logits, labels };
-  const params = { rows: count, ignore_label: ignoreLabel, per_weight: count / factors };
+  const params = { rows: count, ignore_label: ignoreLabel, per_weight: perWeight };
 
   const lanes = lanesOf(count);
   const partial = rec.tensor([lanes, 4], 'cross_entropy_partial');
@@ -50,6 +47,13 @@ export function crossEntropy(
     const dx = gradients.out(0);
     if (dx) rec.dispatch(crossEntropyGradKernel(classes, !!weights), { ...inputs, sums, dy, dx }, params, count);
   });
+}
+
+/** Rows of the logits that share a weight. Errors: ShapeError unless there are as many for each weight. */
+export function rowsPerWeight(op: string, logits: Tensor, weights: Tensor): number {
+  const [count, factors] = [rows(logits), product(weights.shape)];
+  if (count % factors === 0) return count / factors;
+  throw new ShapeError(`${op}: ${factors} weights do not divide the ${count} rows of '${logits.label}'`);
 }
 
 /** Errors unless `labels` is dense u32 with one label for each row of the logits. */

@@ -8,7 +8,7 @@ import {
 } from '../../shaders/soft_dice.wgsl.ts';
 import type { Recording } from '../recording.ts';
 import { channels, rows, type Tensor } from '../tensor.ts';
-import { checkLabels, NO_LABEL } from './cross_entropy.ts';
+import { checkLabels, NO_LABEL, rowsPerWeight } from './cross_entropy.ts';
 import { lanesOf, sumRowsInto } from './reduce.ts';
 
 export interface SoftDiceOptions {
@@ -20,6 +20,11 @@ export interface SoftDiceOptions {
   epsilon?: number;
   /** Rows with this label take no part. Labels of C and above never do. */
   ignoreLabel?: number;
+  /**
+   * Dense f32, constant: one factor a sample ([N]) or a row, w in sum w p y and sum w (p^2 + y^2); cross-entropy beside it is
+   * weighted as in crossEntropy.
+   */
+  weights?: Tensor;
 }
 
 /**
@@ -57,17 +62,19 @@ function fused(
   rec: Recording,
   logits: Tensor,
   labels: Tensor,
-  { squared = true, background = true, epsilon = 1e-5, ignoreLabel = NO_LABEL }: SoftDiceOptions,
+  { squared = true, background = true, epsilon = 1e-5, ignoreLabel = NO_LABEL, weights }: SoftDiceOptions,
   crossEntropy: boolean,
 ): { loss?: Tensor; ce?: Tensor; dice: Tensor } {
-  const kernels: SoftDiceKernelOptions = { classes: channels(logits), squared, crossEntropy };
+  const kernels: SoftDiceKernelOptions = { classes: channels(logits), squared, crossEntropy, weighted: !!weights };
   const count = rows(logits);
   const lanes = lanesOf(count);
   const width = 4 * softDiceUnits(kernels);
   const partial = rec.tensor([lanes, width], 'soft_dice_partial');
-  const params = { rows: count, ignore_label: ignoreLabel };
+  const per = weights && { per_weight: rowsPerWeight('softDice', logits, weights) };
+  const params = { rows: count, ignore_label: ignoreLabel, ...per };
+  const given: Record<string, Tensor> = weights ? { logits, labels, weights } : { logits, labels };
   const invocations = lanes * softDiceBlocks(kernels.classes);
-  rec.dispatch(softDiceKernel(kernels), { logits, labels, y: partial }, { ...params, lanes }, invocations);
+  rec.dispatch(softDiceKernel(kernels), { ...given, y: partial }, { ...params, lanes }, invocations);
   const sums = sumRowsInto(rec, partial, rec.tensor([width], 'soft_dice_sums'));
 
   const slopes = rec.tensor([2, logits.pitch], 'soft_dice_slopes');
@@ -80,7 +87,7 @@ function fused(
 
   const output = rec.node('soft_dice', [logits], parts.loss ?? dice, (dy, gradients) => {
     const dx = gradients.out(0);
-    const inputs: Record<string, Tensor> = crossEntropy ? { logits, labels, slopes, sums } : { logits, labels, slopes };
+    const inputs: Record<string, Tensor> = crossEntropy ? { ...given, slopes, sums } : { ...given, slopes };
     if (dx) rec.dispatch(softDiceGradKernel(kernels), { ...inputs, dy, dx }, params, count);
   });
   return crossEntropy ? { ...parts, loss: output, dice } : { dice: output };

@@ -1,3 +1,4 @@
+import type { Device } from '../../engine/device.ts';
 import { crossEntropy } from '../../engine/ops/cross_entropy.ts';
 import { add, scale as scaleOp } from '../../engine/ops/elementwise.ts';
 import { diceCrossEntropy, type SoftDiceOptions, softDice } from '../../engine/ops/soft_dice.ts';
@@ -63,6 +64,51 @@ for (const shape of [
   }
 }
 
+for (const [shape, perSample] of [
+  [[2, 3, 4, 5, 3], false],
+  [[3, 7, 5, 3, 2], true],
+  [[1, 3, 3, 5, 37], false],
+  [[2, 9, 31, 33, 2], false],
+] as const) {
+  const classes = shape[4];
+  const voxels = shape.slice(0, 4);
+  const logits = scale(random(shape, 5), 4);
+  const labels = randomLabels(logits.data.length / classes, classes, 6);
+  // Zeros too, as the voxels of a patch that the teacher is nowhere sure of.
+  const weights = random([perSample ? shape[0] : labels.length], 7).data.map((v) => Math.fround(Math.max(0, v)));
+  const factors = (device: Device) => device.tensor([weights.length], 'weights', { dense: true, data: weights });
+  const dice = (dy: number) => scale(softDiceGrad(logits, labels, { weights }), dy);
+  const name = `[${shape}] with a weight a ${perSample ? 'sample' : 'voxel'}`;
+  gpuTest(`soft_dice ${name} equals the reference, both ways`, (device) =>
+    checkOp(device, 'soft_dice', {
+      inputs: { logits },
+      op: (rec, t) => softDice(rec, t.logits, uploadLabels(device, voxels, labels), { weights: factors(device) }),
+      expected: scalar(softDiceReference(logits, labels, { weights })),
+      gradients: (dy) => ({ logits: dice(dy.data[0]) }),
+      tolerance,
+      gradientTolerance,
+    }),
+  );
+  gpuTest(`dice_cross_entropy ${name} equals the reference, both ways`, (device) =>
+    checkOp(device, 'dice_cross_entropy', {
+      inputs: { logits },
+      op: (rec, t) =>
+        diceCrossEntropy(rec, t.logits, uploadLabels(device, voxels, labels), { weights: factors(device) }).loss,
+      expected: scalar(
+        (crossEntropyReference(logits, labels, { weights }) + softDiceReference(logits, labels, { weights })) / 2,
+      ),
+      gradients: (dy) => ({
+        logits: addReference(
+          scale(crossEntropyGrad(logits, labels, { weights }), dy.data[0] / 2),
+          dice(dy.data[0] / 2),
+        ),
+      }),
+      tolerance,
+      gradientTolerance,
+    }),
+  );
+}
+
 const logits = scale(random([2, 5, 9, 7, 5], 3), 3);
 const labels = randomLabels(630, 5, 4).map((label) => (label < 0 ? 2 : label));
 gpuTest('dice_cross_entropy equals the composition of its parts, with an ignored class', async (device) => {
@@ -94,6 +140,20 @@ gpuTest('no valid voxel: loss and gradient are zero', (device) =>
   checkOp(device, 'dice_cross_entropy', {
     inputs: { logits },
     op: (rec, t) => diceCrossEntropy(rec, t.logits, uploadLabels(device, [630], new Int32Array(630).fill(-1))).loss,
+    expected: scalar(0),
+    gradients: () => ({ logits: scale(logits, 0) }),
+    tolerance: { absolute: 2e-7 },
+    gradientTolerance: { absolute: 0 },
+  }),
+);
+
+gpuTest('weights of zero everywhere: loss and gradient are zero', (device) =>
+  checkOp(device, 'dice_cross_entropy', {
+    inputs: { logits },
+    op: (rec, t) => {
+      const weights = device.tensor([2], 'weights', { dense: true, data: [0, 0] });
+      return diceCrossEntropy(rec, t.logits, uploadLabels(device, [630], labels), { weights }).loss;
+    },
     expected: scalar(0),
     gradients: () => ({ logits: scale(logits, 0) }),
     tolerance: { absolute: 2e-7 },

@@ -8,7 +8,8 @@ export type CrossEntropyOptions = {
   weights?: ArrayLike<number>;
 };
 
-const weightOf = (weights: ArrayLike<number> | undefined, voxel: number, voxels: number): number =>
+/** The factor of a voxel; 1 where no weights are given. */
+export const weightOf = (weights: ArrayLike<number> | undefined, voxel: number, voxels: number): number =>
   weights ? weights[Math.floor((voxel * weights.length) / voxels)] : 1;
 
 /**
