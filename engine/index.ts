@@ -98,5 +98,42 @@ export type { ParameterLayout, ParameterSpec } from './nn/parameter_layout.ts';
 export { Parameters, type ParameterValues } from './nn/parameters.ts';
 export { emaDecay, type PolySchedule, polyRate, sigmoidRamp } from './nn/schedule.ts';
 export { type SgdOptions, sgd } from './nn/sgd.ts';
+export { loadState, type State, type StatePart, saveState } from './nn/state.ts';
 export { type Unet3d, type UnetMode, type UnetOutput, unet3d } from './nn/unet3d.ts';
 export { patchMultiple, type UnetConfig, type UnetSettings } from './nn/unet3d_config.ts';
+
+// ACTION: stages 1a and 1b (distillation), 2 (anatomical contrast). Recorded like any step.
+
+export * from './action/options.ts';
+export { type LabelledViews, recordStage1a, recordStage1aFill, recordStage1b, type Views } from './action/stage1.ts';
+export {
+  createStage1Networks,
+  enterStage1,
+  fillsBank,
+  type Stage1,
+  type Stage1Networks,
+  type Substage,
+} from './action/stage1_parts.ts';
+export {
+  drawStage2,
+  recordStage2,
+  STAGE2_STREAMS,
+  type Stage2Batch,
+  type Stage2Draws,
+  type Stage2Views,
+  type StepLog,
+} from './action/stage2.ts';
+export { createStage2, type Stage2 } from './action/stage2_parts.ts';
+
+// Baselines: Mean Teacher, UA-MT, CPS.
+
+export { CPS_DROPOUT_STREAMS, type Cps, createCps, recordCps } from './baselines/cps.ts';
+export {
+  createMeanTeacher,
+  MEAN_TEACHER_DROPOUT_STREAMS,
+  type MeanTeacher,
+  recordMeanTeacher,
+} from './baselines/mean_teacher.ts';
+export * from './baselines/options.ts';
+export type { BaselineBatch, TeacherBatch } from './baselines/step.ts';
+export { createUaMt, drawUaMt, recordUaMt, type UaMt, uaMtStreams } from './baselines/ua_mt.ts';

@@ -64,6 +64,13 @@ export function decodeCheckpoint(bytes: Uint8Array, name: string): Checkpoint {
   return { step: Number(metadata.step), hash, data, stage, best: JSON.parse(metadata.best), groups };
 }
 
+/** The network that predicts, which every method has. */
+export function studentOf(groups: Checkpoint['groups']): ParameterValues {
+  const student = groups.get('student');
+  if (student) return student;
+  throw new DataError(`the checkpoint holds no student but ${[...groups.keys()].join(', ')}; give another one`);
+}
+
 /** What to do about a damaged checkpoint: the two of a run stand in for each other. */
 function remedyFor(name: string): string {
   if (name.endsWith(RUN_FILES.latest)) {

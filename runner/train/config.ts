@@ -227,6 +227,8 @@ export function applySettings(config: unknown, settings: readonly string[]): unk
     if (equals < 1)
       throw new UsageError(`--set '${setting}' is not of the form name=value, for instance optimiser.rate=0.1`);
     const path = setting.slice(0, equals).split('.');
+    const trap = path.find((key) => key in Object.prototype);
+    if (trap) throw new UsageError(`--set '${setting}': '${trap}' is not an option`);
     let at = changed;
     for (const key of path.slice(0, -1)) {
       const inner = at[key];

@@ -2,7 +2,7 @@ import type { ParameterValues } from '../../engine/nn/parameters.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Split } from '../data/splits.ts';
 import { encodeWeights, type ModelCard } from '../predict/model.ts';
-import { type Checkpoint, decodeCheckpoint } from './checkpoint.ts';
+import { type Checkpoint, decodeCheckpoint, studentOf } from './checkpoint.ts';
 import type { TrainConfig } from './config.ts';
 import { usesUnlabelled } from './methods.ts';
 import { RUN_FILES, type RunStore } from './run_store.ts';
@@ -23,14 +23,13 @@ export async function writeModel(
   best: Checkpoint['best'],
 ): Promise<void> {
   const { store } = source;
-  let weights = last;
   const bytes = best && best.step !== step ? await store.read(RUN_FILES.best) : undefined;
-  if (bytes) weights = decodeCheckpoint(bytes, `${store.name}/${RUN_FILES.best}`).groups.get('student') ?? weights;
-  await store.write(
-    RUN_FILES.weights,
-    encodeWeights(weights, { format: 'action3d-weights-1', step: String(best?.step ?? step) }),
-  );
-  await writeModelCard(source, best?.step ?? step);
+  const chosen = bytes && decodeCheckpoint(bytes, `${store.name}/${RUN_FILES.best}`);
+  const { weights, steps } = chosen
+    ? { weights: studentOf(chosen.groups), steps: chosen.step }
+    : { weights: last, steps: step };
+  await store.write(RUN_FILES.weights, encodeWeights(weights, { format: 'action3d-weights-1', step: String(steps) }));
+  await writeModelCard(source, steps);
 }
 
 /** `steps`: how many the weights have seen. */

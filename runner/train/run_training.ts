@@ -1,8 +1,14 @@
 import type { Device } from '../../engine/device.ts';
 import { NumericError } from '../../engine/errors.ts';
-import type { ParameterValues } from '../../engine/nn/parameters.ts';
 import { loadState, type State, saveState } from '../../engine/nn/state.ts';
-import { assertSameData, assertSameRun, type Checkpoint, decodeCheckpoint, encodeCheckpoint } from './checkpoint.ts';
+import {
+  assertSameData,
+  assertSameRun,
+  type Checkpoint,
+  decodeCheckpoint,
+  encodeCheckpoint,
+  studentOf,
+} from './checkpoint.ts';
 import { configHash, type TrainConfig } from './config.ts';
 import { type LoopTimes, trainLoop } from './loop.ts';
 import { stagesOf } from './methods.ts';
@@ -186,8 +192,6 @@ class Run {
     await this.input.store.write(path, encodeCheckpoint(checkpoint));
   }
 }
-
-const studentOf = (state: State): ParameterValues => state.get('student') as ParameterValues;
 
 /** The checkpoint to continue from, if there is one. Errors: DataError for a damaged one, UsageError for another run's. */
 async function readCheckpoint(store: RunStore, hash: string): Promise<Checkpoint | undefined> {

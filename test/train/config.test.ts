@@ -48,6 +48,7 @@ test('--set reads values as JSON, else as words, and makes the way to them', () 
     steps: 7,
   });
   assert.is(before.steps, 5);
+  assert.throws(() => applySettings({}, ['__proto__.steps=5']), /'__proto__' is not an option/);
   assert.throws(() => applySettings({}, ['steps']), /--set 'steps' is not of the form name=value/);
 });
 
