@@ -7,6 +7,8 @@ const WORKGROUP = 16;
 export interface MatmulWindowsVariant {
   transposeA: boolean;
   bias: boolean;
+  /** k is no multiple of four: steps may reach behind the last row of b. */
+  tail: boolean;
   /** vec4 columns an invocation owns. */
   tileC: number;
   /** Pairs of windows, each a slice of k. */
@@ -34,7 +36,10 @@ export function matmulWindowsKernel(v: MatmulWindowsVariant): Kernel {
   const each = (line: (r: number, o: number) => string) => repeat(rows, (r) => repeat(v.tileC, (o) => line(r, o)));
   const fmas = (a: (r: number) => string) => each((r, o) => `y${r}_${o} = fma(vec4f(${a(r)}), w${o}, y${r}_${o});`);
   const loadB = (s: number, step: string) =>
-    repeat(v.tileC, (o) => `let w${o} = b${s}[min(b_at + ${step} + ${o}u, ${v.windowB - 1}u)];`);
+    repeat(v.tileC, (o) => {
+      const at = `b_at + ${step} + ${o}u`;
+      return `let w${o} = b${s}[${v.tail ? `min(${at}, ${v.windowB - 1}u)` : at}];`;
+    });
   const stores = (assign: string) =>
     repeat(v.tileC, (o) => {
       const line = (r: number) =>

@@ -111,10 +111,11 @@ ${flatMain}
 }
 
 /**
- * feature_origins: the lowest voxel of a level that a point and its taps read; every voxel they read lies within `cells` of
- * it (feature_links, feature_scatter).
+ * feature_origins: the block of voxels of a level that a point and its taps read, at most `cells` along an axis
+ * (feature_links, feature_scatter).
  *
- * layout   points u32 [rows]; y u32 [rows, 4]: sample within the pass (0xffffffff for none), z, y, x
+ * layout   points u32 [rows]; y u32 [rows, 4]: sample within the pass (0xffffffff for none), then along z, y, x the lowest
+ *          voxel in the lower 20 bits and their number in the upper 12
  * owns     one point
  */
 export function featureOriginsKernel(neighbourhood: Neighbourhood): Kernel {
@@ -133,25 +134,30 @@ ${flatMain}
   let at = place(points[i]);
   let sample = u32(at.x) - p.first_sample;
   let missing = points[i] == 0xffffffffu || u32(at.x) < p.first_sample || sample >= p.samples;
-  let lowest = vec3u(max(at.yzw - REACH, vec3i(0)));
-  y[i] = vec4u(
-    select(sample, 0xffffffffu, missing),
-    pair(lowest.x, p.d, p.step_z, p.bias_z, p.den_z).low,
-    pair(lowest.y, p.h, p.step_y, p.bias_y, p.den_y).low,
-    pair(lowest.z, p.w, p.step_x, p.bias_x, p.den_x).low,
-  );
+  if (missing) {
+    y[i] = vec4u(0xffffffffu, 0u, 0u, 0u);
+    return;
+  }
+  ${reaches}
+  y[i] = vec4u(sample, vec3u(rz.x, ry.x, rx.x) | (vec3u(rz.y - rz.x, ry.y - ry.x, rx.y - rx.x) << vec3u(20u)));
 }
 `,
   );
 }
 
-/** Cells along z, y and x: how far apart the voxels of a level that one point reads can be, plus one. */
+/** Cells along z, y and x: the most voxels of a level that one point reads. */
 const cellFields = 'cells_z: u32, cells_y: u32, cells_x: u32';
 
 const cells = wgsl`
 fn cell_of(cell: u32) -> vec3u {
   return vec3u(cell / (p.cells_y * p.cells_x), cell / p.cells_x % p.cells_y, cell % p.cells_x);
 }
+`;
+
+/** `lowest` voxel of a block of feature_origins and its `extent`. */
+const blocks = wgsl`
+fn lowest(origin: vec4u) -> vec3u { return origin.yzw & vec3u(0xfffffu); }
+fn extent(origin: vec4u) -> vec3u { return origin.yzw >> vec3u(20u); }
 `;
 
 /** Points whose origins fit a uniform binding of 64 KiB. */
@@ -174,22 +180,25 @@ export function featureOverlapsKernel(uniform: number): Kernel {
   return kernel(
     'feature_overlaps',
     wgsl`
-struct Params { count: u32, rows: u32, ${cellFields} }
+struct Params { count: u32, rows: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 ${originsAt(1, uniform)}
 @group(0) @binding(2) var<storage, read_write> y: array<u32>;
+${blocks}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
   let words = (p.rows + 31u) / 32u;
   let mine = origins[i / words];
   let first = i % words * 32u;
+  let begin = lowest(mine);
+  let end = begin + extent(mine);
   var bits = 0u;
   if (mine.x != 0xffffffffu) {
     for (var bit = 0u; bit < min(32u, p.rows - first); bit++) {
       let other = origins[first + bit];
-      let apart = vec3u(abs(vec3i(other.yzw) - vec3i(mine.yzw)));
-      if (other.x == mine.x && all(apart < vec3u(p.cells_z, p.cells_y, p.cells_x))) { bits |= 1u << bit; }
+      let meet = all(lowest(other) < end) && all(begin < lowest(other) + extent(other));
+      if (other.x == mine.x && meet) { bits |= 1u << bit; }
     }
   }
   y[i] = bits;
@@ -203,7 +212,7 @@ ${flatMain}
  * first cell. No atomics and no map of the volume: each cell compares its voxel with the blocks of the points that overlap.
  *
  * layout   origins vec4u [rows], overlaps u32 [rows, words]; links u32 [rows, cells]: the next row with this voxel or
- *          0x7fffffff; the top bit says that the cell is not first, or not in the volume
+ *          0x7fffffff; the top bit says that the cell is not first, or that the point does not read it
  * owns     one cell
  * cost     rows / 32 words, and comparisons with the overlapping points up to the next and to an earlier one
  */
@@ -211,14 +220,16 @@ export function featureLinksKernel(uniform: number): Kernel {
   return kernel(
     'feature_links',
     wgsl`
-struct Params { count: u32, rows: u32, d: u32, h: u32, w: u32, ${cellFields} }
+struct Params { count: u32, rows: u32, ${cellFields} }
 @group(0) @binding(0) var<uniform> p: Params;
 ${originsAt(1, uniform)}
 @group(0) @binding(2) var<storage, read> overlaps: array<u32>;
 @group(0) @binding(3) var<storage, read_write> links: array<u32>;
 ${cells}
+${blocks}
 fn has(row: u32, voxel: vec3u) -> bool {
-  return all(voxel - origins[row].yzw < vec3u(p.cells_z, p.cells_y, p.cells_x));
+  let origin = origins[row];
+  return all(voxel - lowest(origin) < extent(origin));
 }
 // The first row among the bits of a word that has the voxel, or 0x7fffffff.
 fn first_of(bits: u32, word: u32, voxel: vec3u) -> u32 {
@@ -234,8 +245,9 @@ ${flatMain}
   let block = p.cells_z * p.cells_y * p.cells_x;
   let row = i / block;
   let origin = origins[row];
-  let voxel = origin.yzw + cell_of(i % block);
-  if (origin.x == 0xffffffffu || any(voxel >= vec3u(p.d, p.h, p.w))) {
+  let cell = cell_of(i % block);
+  let voxel = lowest(origin) + cell;
+  if (origin.x == 0xffffffffu || any(cell >= extent(origin))) {
     links[i] = 0xffffffffu;
     return;
   }
@@ -262,7 +274,7 @@ ${flatMain}
  * feature_cells: the adjoint of sample_features point by point: what all taps of a point hand back to each voxel of the level
  * that they read. Rows of points in other passes are left alone.
  *
- * layout   dy as y of sample_features; y [rows, cells, pitch vec4], zero for cells that the point does not read
+ * layout   dy as y of sample_features; y [rows, cells, pitch vec4], nothing for cells that the point does not read
  * owns     one vec4 of a point, all its taps in registers
  * cost     a load a tap, a store a cell
  * mirror   test/reference/sample_features.ts
@@ -285,6 +297,7 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> y: array<vec4f>;
 ${interpolation}
 ${points(neighbourhood)}
+${blocks}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
@@ -295,17 +308,18 @@ ${flatMain}
   let at = place(points[row]);
   let begin = row * ${n ** 3}u * p.tap_pitch + p.at + unit;
   ${repeat(n, (tz) => yx((ty, tx) => `let dy${tz}${ty}${tx} = dy[begin + ${(tz * n + ty) * n + tx}u * p.tap_pitch];`))}
-  var out = row * p.cells_z * p.cells_y * p.cells_x * p.pitch + unit;
-  for (var z = 0u; z < p.cells_z; z++) {
-    let wz = weights_z(at, origin.y + z);
+  let low = lowest(origin);
+  let read = extent(origin);
+  for (var z = 0u; z < read.x; z++) {
+    let wz = weights_z(at, low.x + z);
     ${yx((ty, tx) => `let plane${ty}${tx} = ${over((tz) => `wz.${AXES[tz]} * dy${tz}${ty}${tx}`)};`)}
-    for (var v = 0u; v < p.cells_y; v++) {
-      let wy = weights_y(at, origin.z + v);
+    for (var v = 0u; v < read.y; v++) {
+      let wy = weights_y(at, low.y + v);
       ${repeat(n, (tx) => `let line${tx} = ${over((ty) => `wy.${AXES[ty]} * plane${ty}${tx}`)};`)}
-      for (var u = 0u; u < p.cells_x; u++) {
-        let wx = weights_x(at, origin.w + u);
-        y[out] = ${over((tx) => `wx.${AXES[tx]} * line${tx}`)};
-        out += p.pitch;
+      let out = (((row * p.cells_z + z) * p.cells_y + v) * p.cells_x) * p.pitch + unit;
+      for (var u = 0u; u < read.z; u++) {
+        let wx = weights_x(at, low.z + u);
+        y[out + u * p.pitch] = ${over((tx) => `wx.${AXES[tx]} * line${tx}`)};
       }
     }
   }
@@ -323,17 +337,18 @@ ${flatMain}
  * cost     a load a link of the chain; cells that are not first return at once
  * mirror   test/reference/sample_features.ts
  */
-export function featureScatterKernel(tail: number): Kernel {
+export function featureScatterKernel(tail: number, uniform: number): Kernel {
   return kernel(
     'feature_scatter',
     wgsl`
 struct Params { count: u32, pitch: u32, d: u32, h: u32, w: u32, ${cellFields} }
 @group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> origins: array<vec4u>;
+${originsAt(1, uniform)}
 @group(0) @binding(2) var<storage, read> links: array<u32>;
 @group(0) @binding(3) var<storage, read> parts: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> dx: array<vec4f>;
 ${cells}
+${blocks}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
@@ -343,10 +358,10 @@ ${flatMain}
   var link = links[first];
   if (link >= 0x80000000u) { return; }
   let origin = origins[first / block];
-  let voxel = origin.yzw + cell_of(first % block);
+  let voxel = lowest(origin) + cell_of(first % block);
   var sum = parts[i];
   while (link != 0x7fffffffu) {
-    let cell = voxel - origins[link].yzw;
+    let cell = voxel - lowest(origins[link]);
     let entry = link * block + (cell.x * p.cells_y + cell.y) * p.cells_x + cell.z;
     link = links[entry] & 0x7fffffffu;
     sum += parts[entry * p.pitch + unit];

@@ -3,7 +3,7 @@ import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape, padChannels, roundUp } from '../shape.ts';
 import { channels, rows, type Tensor } from '../tensor.ts';
-import { matmulWindows } from './matmul_windows.ts';
+import { matmulWindows, type PackedOperands } from './matmul_windows.ts';
 import { sumRowsInto } from './reduce.ts';
 
 export interface MatmulOptions {
@@ -24,15 +24,16 @@ const SLICE_DEPTH = 256;
  */
 export function matmul(rec: Recording, a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false, bias } = options;
-  const y = product(rec, a, b, options);
+  const packed: PackedOperands = new Map();
+  const y = product(rec, a, b, { ...options, packed });
   const inputs = bias ? [a, b, bias] : [a, b];
   return rec.node('matmul', inputs, y, (dy, gradients) => {
     const da = gradients.out(0);
-    if (da && transposeA) product(rec, b, dy, { transposeA: transposeB, transposeB: true }, da);
-    else if (da) product(rec, dy, b, { transposeB: !transposeB }, da);
+    if (da && transposeA) product(rec, b, dy, { transposeA: transposeB, transposeB: true, packed }, da);
+    else if (da) product(rec, dy, b, { transposeB: !transposeB, packed }, da);
     const db = gradients.out(1);
-    if (db && transposeB) product(rec, dy, a, { transposeA: true, transposeB: transposeA }, db);
-    else if (db) product(rec, a, dy, { transposeA: !transposeA }, db);
+    if (db && transposeB) product(rec, dy, a, { transposeA: true, transposeB: transposeA, packed }, db);
+    else if (db) product(rec, a, dy, { transposeA: !transposeA, packed }, db);
     const dbias = bias && gradients.out(2);
     if (dbias) sumRowsInto(rec, dy, dbias);
   });
@@ -48,8 +49,14 @@ export function matmulInto(rec: Recording, a: Tensor, b: Tensor, y: Tensor, opti
   return product(rec, a, b, options, y);
 }
 
-function product(rec: Recording, a: Tensor, b: Tensor, options: MatmulOptions, into?: Tensor): Tensor {
-  const { transposeA = false, transposeB = false, bias } = options;
+function product(
+  rec: Recording,
+  a: Tensor,
+  b: Tensor,
+  options: MatmulOptions & { packed?: PackedOperands },
+  into?: Tensor,
+): Tensor {
+  const { transposeA = false, transposeB = false, bias, packed } = options;
   const [m, k] = transposeA ? [channels(a), rows(a)] : [rows(a), channels(a)];
   const [inner, n] = transposeB ? [channels(b), rows(b)] : [rows(b), channels(b)];
   if (inner !== k || (bias && channels(bias) !== n)) {
@@ -59,7 +66,7 @@ function product(rec: Recording, a: Tensor, b: Tensor, options: MatmulOptions, i
     );
   }
   const y = into ?? rec.tensor(transposeA ? [m, n] : [...a.shape.slice(0, -1), n], 'matmul');
-  if (matmulWindows(rec, a, b, y, { transposeA, transposeB, bias, m, n, k })) return y;
+  if (matmulWindows(rec, a, b, y, { transposeA, transposeB, bias, packed, m, n, k })) return y;
   const yPitch = padChannels(n) / 4;
   const columns = yPitch > 1 ? 2 : 1;
   const across = ceilDiv(yPitch, columns);

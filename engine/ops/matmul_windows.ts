@@ -1,7 +1,7 @@
 import { packWeightsKernel } from '../../shaders/conv3d.wgsl.ts';
 import { MATMUL_WINDOW_ROWS, matmulWindowsKernel } from '../../shaders/matmul_windows.wgsl.ts';
 import type { Recording } from '../recording.ts';
-import { ceilDiv, roundUp } from '../shape.ts';
+import { ceilDiv } from '../shape.ts';
 import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
 import { largestTile } from './conv3d_tiles.ts';
 import { uniformAlignment, WINDOW, windowable, windowOf } from './uniform_windows.ts';
@@ -29,17 +29,26 @@ interface Blocks {
   readonly columns: number;
 }
 
+/** Packed operands of a product, for its gradients to use again. */
+export type PackedOperands = Map<Tensor, Blocks>;
+
 /** The blocks of m or of its transpose. */
-function blocks(rec: Recording, m: Tensor, transpose: boolean): Blocks {
+function blocks(rec: Recording, m: Tensor, transpose: boolean, packed?: PackedOperands): Blocks {
+  const known = transpose ? undefined : packed?.get(m);
+  if (known) return known;
+  const found = makeBlocks(rec, m, transpose);
+  if (!transpose) packed?.set(m, found);
+  return found;
+}
+
+function makeBlocks(rec: Recording, m: Tensor, transpose: boolean): Blocks {
   const [height, width] = transpose ? [channels(m), rows(m)] : [rows(m), channels(m)];
   const columns = ceilDiv(width, 4);
   if (!transpose && columns <= WIDEST && windowable(rec, m))
     return { storage: m, rows: height, pitch: columns, columns };
   const pitch = Math.min(BLOCK, columns);
-  const count = ceilDiv(columns, pitch);
   const stride = height * pitch;
-  const total = Math.max(count * stride, Math.min(WINDOW, roundUp(count * stride, uniformAlignment(rec))));
-  const packed = rec.tensor([roundUp(total, uniformAlignment(rec)), 4], `${m.label}.blocks`);
+  const packed = rec.tensor([ceilDiv(columns, pitch) * stride, 4], `${m.label}.blocks`);
   rec.dispatch(
     packWeightsKernel({ transpose, flip: false }),
     { w: m, out: packed },
@@ -53,6 +62,7 @@ export interface WindowProduct {
   readonly transposeA: boolean;
   readonly transposeB: boolean;
   readonly bias?: Tensor;
+  readonly packed?: PackedOperands;
   readonly m: number;
   readonly n: number;
   readonly k: number;
@@ -60,10 +70,10 @@ export interface WindowProduct {
 
 /** y = op(a) op(b) + bias as in matmul, where windows serve and pay; says whether it did. */
 export function matmulWindows(rec: Recording, a: Tensor, b: Tensor, y: Tensor, product: WindowProduct): boolean {
-  const { transposeA, transposeB, bias, m, n, k } = product;
+  const { transposeA, transposeB, bias, packed, m, n, k } = product;
   if (!rec.device.uniformWindows || m * n * k < WORTH) return false;
-  const left = blocks(rec, a, false);
-  const right = blocks(rec, b, transposeB);
+  const left = blocks(rec, a, false, packed);
+  const right = blocks(rec, b, transposeB, packed);
   const alignment = uniformAlignment(rec);
   const room = (pitch: number) => Math.floor(Math.min(WINDOW, WINDOW - alignment + 1) / pitch);
   // k in a window of b, and where k are rows or a block's columns of a there, too.
@@ -72,7 +82,7 @@ export function matmulWindows(rec: Recording, a: Tensor, b: Tensor, y: Tensor, p
   const band = transposeA ? 4 * left.pitch : room(left.pitch);
   const tileC = largestTile(right.pitch, 4);
   const variant = {
-    ...{ transposeA, bias: !!bias, tileC },
+    ...{ transposeA, bias: !!bias, tail: !transposeA && k % 4 > 0, tileC },
     ...{ windowA: Math.min(WINDOW, vec4s(left.storage)), windowB: Math.min(WINDOW, vec4s(right.storage)) },
   };
   const slices: [from: number, length: number][] = [];

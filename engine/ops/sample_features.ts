@@ -115,13 +115,11 @@ function scatter(
   const uniform = rec.device.uniformWindows && rows <= UNIFORM_ORIGINS ? rows : 0;
   const words = ceilDiv(rows, 32);
   const overlaps = rec.tensor([rows, words], 'feature_overlaps', { dtype: 'u32', dense: true });
-  const overlapParams = { count: rows * words, rows, ...cellParams };
-  rec.dispatch(featureOverlapsKernel(uniform), { origins, y: overlaps }, overlapParams, rows * words);
+  rec.dispatch(featureOverlapsKernel(uniform), { origins, y: overlaps }, { count: rows * words, rows }, rows * words);
 
   const entries = rows * product(cells);
   const links = rec.tensor([entries], 'feature_links', { dtype: 'u32', dense: true });
-  const [d, h, w] = from;
-  const linkParams = { count: entries, rows, d, h, w, ...cellParams };
+  const linkParams = { count: entries, rows, ...cellParams };
   rec.dispatch(featureLinksKernel(uniform), { origins, overlaps, links }, linkParams, entries);
 
   const pitch = x.pitch / 4;
@@ -132,9 +130,10 @@ function scatter(
     { count: rows * pitch, pitch, tap_pitch: tapPitch, at, ...cellParams, ...resize },
     rows * pitch,
   );
+  const [d, h, w] = from;
   const count = entries * pitch;
   rec.dispatch(
-    featureScatterKernel(channels(x) % 4),
+    featureScatterKernel(channels(x) % 4, uniform),
     { origins, links, parts, dx },
     { count, pitch, d, h, w, ...cellParams },
     count,
