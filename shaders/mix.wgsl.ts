@@ -19,27 +19,34 @@ export interface DrawMixOptions {
   classes: number;
   /** ClassMix keeps at least one class of an image, rather than none when it has one. */
   keepOneClass: boolean;
+  /** Odd samples keep parts of a labelled patch (mix_pairs) instead of their own. */
+  pairs: boolean;
 }
 
 /**
  * draw_mix: one plan a sample out of its random words. ClassMix keeps floor(n / 2) of the n present classes, every subset as
  * likely (selection sampling, Knuth 3.4.2 S). A slab is an in-plane box of half the area, `slices` deep; a cuboid has
- * 0.4 to 0.8 of each extent. Positions are uniform. Integers only.
+ * 0.4 to 0.8 of each extent. Positions are uniform. Integers only. In pairs, what is present in an odd sample i is what labelled
+ * patch i mod labelled holds.
  *
- * layout   words u32 [samples, 7 + classes], present u32 [samples, bit words], plan u32 [samples, 7 + bit words]
+ * layout   words u32 [samples, 7 + classes], present u32 [samples, bit words], labelled_present u32 [labelled, bit words],
+ *          plan u32 [samples, 7 + bit words]
  * owns     one sample
  * mirror   test/reference/mix.ts
  */
-export function drawMixKernel({ mixing, box, classes, keepOneClass }: DrawMixOptions): Kernel {
+export function drawMixKernel({ mixing, box, classes, keepOneClass, pairs }: DrawMixOptions): Kernel {
   const bitWords = Math.ceil(classes / 32);
   return kernel(
     `draw_mix_${mixing}`,
     wgsl`
-struct Params { samples: u32, d: u32, h: u32, w: u32, slices: u32 }
+struct Params { samples: u32, d: u32, h: u32, w: u32, slices: u32${pairs ? ', labelled: u32' : ''} }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> words: array<u32>;
 @group(0) @binding(2) var<storage, read> present: array<u32>;
 @group(0) @binding(3) var<storage, read_write> plan: array<u32>;
+#if ${pairs}
+@group(0) @binding(4) var<storage, read> labelled_present: array<u32>;
+#endif
 ${below}
 ${flatIndex}
 // Extents [z, y, x] of the box.
@@ -55,7 +62,13 @@ fn extents(at: u32) -> vec3u {
   return (size + more) / 5u;
 #endif
 }
-fn is_present(i: u32, c: u32) -> bool { return ((present[i * ${bitWords}u + c / 32u] >> (c % 32u)) & 1u) == 1u; }
+fn present_word(i: u32, word: u32) -> u32 {
+#if ${pairs}
+  if (i % 2u == 1u) { return labelled_present[i % p.labelled * ${bitWords}u + word]; }
+#endif
+  return present[i * ${bitWords}u + word];
+}
+fn is_present(i: u32, c: u32) -> bool { return ((present_word(i, c / 32u) >> (c % 32u)) & 1u) == 1u; }
 ${flatMain}
   if (i >= p.samples) { return; }
   let at = i * ${mixWords(classes)}u;
@@ -74,7 +87,7 @@ ${flatMain}
   }
 
   var left = 0u;
-  for (var word = 0u; word < ${bitWords}u; word++) { left += countOneBits(present[i * ${bitWords}u + word]); }
+  for (var word = 0u; word < ${bitWords}u; word++) { left += countOneBits(present_word(i, word)); }
 #if ${keepOneClass}
   var wanted = max(left / 2u, 1u);
 #else
@@ -94,6 +107,23 @@ ${flatMain}
 `,
   );
 }
+
+/** `keeps(at, voxel, label)`: whether the plan at `at` keeps a voxel of this label. Needs p.h, p.w and plan. */
+export const keeps = (classes: number): string => wgsl`
+fn keeps(at: u32, voxel: u32, label: u32) -> bool {
+  let kind = plan[at];
+  if (kind == ${KIND.none}u) { return true; }
+  if (kind == ${KIND.classmix}u) {
+    return label < ${classes}u && ((plan[at + 7u + min(label, ${classes - 1}u) / 32u] >> (label % 32u)) & 1u) == 1u;
+  }
+  let z = voxel / (p.h * p.w);
+  let y = voxel / p.w % p.h;
+  let x = voxel % p.w;
+  let in_box = z >= plan[at + 1u] && z < plan[at + 2u] && y >= plan[at + 3u] && y < plan[at + 4u]
+    && x >= plan[at + 5u] && x < plan[at + 6u];
+  return !in_box;
+}
+`;
 
 /**
  * apply_mix: image, labels and confidence of each voxel from its own sample where the plan keeps it, else from the
@@ -118,19 +148,7 @@ struct Params { count: u32, voxels: u32, h: u32, w: u32, pitch: u32 }
 @group(0) @binding(6) var<storage, read_write> labels_out: array<u32>;
 @group(0) @binding(7) var<storage, read_write> confidence_out: array<f32>;
 ${flatIndex}
-fn keeps(at: u32, voxel: u32, label: u32) -> bool {
-  let kind = plan[at];
-  if (kind == ${KIND.none}u) { return true; }
-  if (kind == ${KIND.classmix}u) {
-    return label < ${classes}u && ((plan[at + 7u + min(label, ${classes - 1}u) / 32u] >> (label % 32u)) & 1u) == 1u;
-  }
-  let z = voxel / (p.h * p.w);
-  let y = voxel / p.w % p.h;
-  let x = voxel % p.w;
-  let in_box = z >= plan[at + 1u] && z < plan[at + 2u] && y >= plan[at + 3u] && y < plan[at + 4u]
-    && x >= plan[at + 5u] && x < plan[at + 6u];
-  return !in_box;
-}
+${keeps(classes)}
 ${flatMain}
   if (i >= p.count) { return; }
   let sample = i / p.voxels;

@@ -18,6 +18,12 @@ export interface PseudoLabelled {
   readonly confidence: Tensor;
 }
 
+/**
+ * What a patch is mixed with: unlabelled patch i with the next, or with labelled patch i mod the labelled batch (mix_pairs.ts;
+ * bidirectional copy-paste, Bai et al. 2023).
+ */
+export type Partner = 'unlabelled' | 'labelled';
+
 export interface MixOptions {
   readonly mixing: Mixing;
   /**
@@ -32,11 +38,17 @@ export interface MixOptions {
 /** Slices of a slab. */
 const SLICES = 20;
 
-/** Errors: UsageError when samples would have to be mixed with themselves. */
-export function checkMixing(mixing: Mixing, batch: number): void {
+/** Errors: UsageError when samples would have to be mixed with themselves, or have partners that a mixing has no use for. */
+export function checkMixing(mixing: Mixing, batch: number, partner: Partner = 'unlabelled'): void {
+  if (partner === 'labelled') {
+    if (mixing !== 'none' && mixing !== 'cutout') return;
+    throw new UsageError(
+      `stage2.mixing '${mixing}' takes nothing from another patch, but stage2.partner is 'labelled'; set stage2.mixing to 'classmix', 'cutmix' or 'both', or stage2.partner to 'unlabelled'`,
+    );
+  }
   if (batch >= 2 || mixing === 'none' || mixing === 'cutout') return;
   throw new UsageError(
-    `stage2.mixing '${mixing}' mixes each unlabelled patch with the next, which takes a batch of 2 or more, but stage2.unlabelledBatch is ${batch}; set stage2.unlabelledBatch to 2, or stage2.mixing to 'cutout' or 'none'`,
+    `stage2.mixing '${mixing}' mixes each unlabelled patch with the next, which takes a batch of 2 or more, but stage2.unlabelledBatch is ${batch}; set stage2.unlabelledBatch to 2, or stage2.mixing to 'cutout' or 'none', or stage2.partner to 'labelled'`,
   );
 }
 
@@ -77,7 +89,12 @@ export function classPresence(rec: Recording, labels: Tensor, classes: number): 
   return bits;
 }
 
-/** What each sample keeps: dense u32 [B, 7 + ceil(classes / 32)], read by applyMix. */
+/**
+ * What each sample keeps: dense u32 [B, 7 + ceil(classes / 32)], read by applyMix.
+ *
+ * @param present classes of the samples, as classPresence finds them
+ * @param labelledPresent with it, odd samples i hold the classes of its row i mod rows
+ */
 export function drawMix(
   rec: Recording,
   present: Tensor,
@@ -85,6 +102,7 @@ export function drawMix(
   [d, h, w]: Triple,
   words: Tensor,
   options: MixOptions,
+  labelledPresent?: Tensor,
 ): Tensor {
   const samples = present.shape[0];
   if (product(words.shape) !== samples * mixWords(classes)) {
@@ -93,8 +111,13 @@ export function drawMix(
     );
   }
   const plan = rec.tensor([samples, planWords(classes)], 'mix_plan', { dtype: 'u32', dense: true });
-  const params = { samples, d, h, w, slices: SLICES };
-  rec.dispatch(drawMixKernel({ ...options, classes }), { words, present, plan }, params, samples);
+  const inputs: Record<string, Tensor> = { words, present, plan };
+  const params: Record<string, number> = { samples, d, h, w, slices: SLICES };
+  if (labelledPresent) {
+    inputs.labelled_present = labelledPresent;
+    params.labelled = labelledPresent.shape[0];
+  }
+  rec.dispatch(drawMixKernel({ ...options, classes, pairs: !!labelledPresent }), inputs, params, samples);
   return plan;
 }
 

@@ -1,6 +1,6 @@
 import type { Triple } from '../shape.ts';
 import type { ContrastOptions } from './contrast.ts';
-import type { MixOptions } from './mix.ts';
+import type { MixOptions, Partner } from './mix.ts';
 import type { HeadOptions } from './representation.ts';
 
 /** How one stage updates the student: SGD with polynomial decay of the rate after a linear warm-up. */
@@ -87,10 +87,24 @@ export interface Stage1bOptions extends StageSchedule {
   readonly unlabelledBatch: number;
 }
 
-/** Stage 2: L_sup + r(t) (unsupWeight L_unsup + ancoWeight L_anco) (method.md 4). */
+/**
+ * Stage 2: L_sup + r(t) (unsupWeight L_unsup + ancoWeight L_anco) (method.md 4); without a supervised batch
+ * unsupWeight L_unsup + r(t) ancoWeight L_anco.
+ */
 export interface Stage2Options extends StageSchedule, MixOptions, ContrastOptions, HeadOptions {
   readonly labelledBatch: number;
   readonly unlabelledBatch: number;
+  /**
+   * What unlabelled patches are mixed with: each other (the paper), or labelled ones whose ground truth is learnt beside the
+   * pseudo-labels (bidirectional copy-paste, Bai et al. 2023); mix_pairs.ts has the rule. The student's intensity changes come
+   * after mixing in the first case, before it in the second, as labelled patches have changes of their own.
+   */
+  readonly partner: Partner;
+  /**
+   * Whether the student also sees the labelled patches by themselves, for L_sup. False takes partner 'labelled': what is
+   * labelled is learnt inside mixed patches alone, by L_unsup, which then has its full weight from the first step.
+   */
+  readonly supervisedBatch: boolean;
   /** The student sees both batches at once, or one after the other, which differs with batch norm only. */
   readonly passes: 'joint' | 'separate';
   /** Weights the teacher starts from: stage 1's EMA (intended) or the student (the official code). */
@@ -99,13 +113,25 @@ export interface Stage2Options extends StageSchedule, MixOptions, ContrastOption
   readonly teacherNorm: 'eval' | 'train';
   /** Voxels at least this confident count towards an image's weight w_b, and make a query easy. */
   readonly strongConfidence: number;
+  /**
+   * Weight of an image in L_unsup: 'confident', its share w_b of confident voxels, or 1. With partner 'labelled' the share is
+   * the unlabelled patch's before mixing, and weighs its voxels only.
+   */
+  readonly imageWeight: 'confident' | 'one';
+  /** Weight of unlabelled voxels in L_unsup, where labelled ones of mixed patches have 1; 1 with partner 'unlabelled'. */
+  readonly unlabelledVoxels: number;
+  /** L_unsup is the mean of cross-entropy and soft Dice, all sums with the weights above, rather than cross-entropy alone. */
+  readonly pseudoDice: boolean;
   /** Unlabelled voxels at least this confident take part in L_anco. */
   readonly weakConfidence: number;
   /** Weight of L_unsup. 0 leaves it out. */
   readonly unsupWeight: number;
   /** Weight of L_anco. 0 leaves it out. */
   readonly ancoWeight: number;
-  /** Share of the steps over which both weights rise by exp(-5 (1 - t)^2); 0 for full weight at once. */
+  /**
+   * Share of the steps over which both weights (without a supervised batch that of L_anco) rise by exp(-5 (1 - t)^2); 0 for
+   * full weight at once.
+   */
   readonly ramp: number;
 }
 
@@ -142,6 +168,13 @@ export const paper: ActionOptions = {
   stage2: {
     ...published,
     ...{ steps: 30000, nesterov: true, labelledBatch: 2, unlabelledBatch: 2, teacherStart: 'ema', teacherNorm: 'eval' },
+    ...{
+      partner: 'unlabelled',
+      supervisedBatch: true,
+      imageWeight: 'confident',
+      unlabelledVoxels: 1,
+      pseudoDice: false,
+    },
     ...{ passes: 'separate', mixing: 'classmix', box: 'slab', keepOneClass: false, strongConfidence: 0.97 },
     ...{ weakConfidence: 0.7, unsupWeight: 1, ancoWeight: 0.01, ramp: 0, queries: 256, queryChoice: 'hard' },
     ...{ negatives: 512, negativeClasses: 'related', keys: 'per-class', prototypes: 'exact', tau: 0.5 },
@@ -166,6 +199,13 @@ export const small: ActionOptions = {
   stage2: {
     ...warmed,
     ...{ rate: 0.3, steps: 350, nesterov: true, labelledBatch: 2, unlabelledBatch: 2 },
+    ...{
+      partner: 'unlabelled',
+      supervisedBatch: true,
+      imageWeight: 'confident',
+      unlabelledVoxels: 1,
+      pseudoDice: false,
+    },
     ...{ passes: 'joint', teacherStart: 'student', teacherNorm: 'eval', mixing: 'both', box: 'cuboid' },
     ...{ keepOneClass: true, strongConfidence: 0.97, weakConfidence: 0.7, unsupWeight: 1, ancoWeight: 0.01, ramp: 0.3 },
     ...{ queries: 256, queryChoice: 'hard', negatives: 512, negativeClasses: 'related', keys: 'pool' },

@@ -2,9 +2,10 @@ import { confidentShareKernel, shareKernel } from '../../shaders/confident_share
 import { argmax } from '../ops/argmax.ts';
 import { crossEntropy } from '../ops/cross_entropy.ts';
 import { lanesOf, sumRowsInto } from '../ops/reduce.ts';
+import { diceCrossEntropy } from '../ops/soft_dice.ts';
 import type { Recording } from '../recording.ts';
 import { product } from '../shape.ts';
-import { channels, type Tensor } from '../tensor.ts';
+import type { Tensor } from '../tensor.ts';
 import type { PseudoLabelled } from './mix.ts';
 
 /** What the teacher says of its view (method.md 4.1): the most probable class of each voxel and its probability. No gradient. */
@@ -37,15 +38,19 @@ export function confidentShare(
 }
 
 /**
- * L_unsup (method.md 4.5) = (1 / |Omega|) sum over valid voxels of w_b CE(logits, label). Logits [B, D, H, W, C], gradient to
- * them only. `confident` is the mean of w_b, for the log. Each [1]; 0 when nothing is valid or confident.
+ * L_unsup (method.md 4.5) = (1 / |Omega|) sum over valid voxels of w CE(logits, label), or with `dice` the mean of that and soft
+ * Dice whose sums carry the same w. Logits [B, D, H, W, C], gradient to them only. Returns [1]; 0 when nothing is valid or has
+ * a weight.
+ *
+ * @param weights w, dense f32, one a sample (w_b) or a voxel; absent: 1
  */
 export function unsupervisedLoss(
   rec: Recording,
   logits: Tensor,
-  mixed: Pick<PseudoLabelled, 'labels' | 'confidence'>,
-  threshold: number,
-): { loss: Tensor; confident: Tensor } {
-  const { weights, mean } = confidentShare(rec, mixed, channels(logits), threshold);
-  return { loss: crossEntropy(rec, logits, mixed.labels, { weights }), confident: mean };
+  { labels, weights }: { readonly labels: Tensor; readonly weights?: Tensor },
+  dice: boolean,
+): Tensor {
+  return dice
+    ? diceCrossEntropy(rec, logits, labels, { weights }).loss
+    : crossEntropy(rec, logits, labels, { weights });
 }

@@ -9,11 +9,12 @@ import { diceCrossEntropy } from '../ops/soft_dice.ts';
 import type { Recording } from '../recording.ts';
 import type { Tensor } from '../tensor.ts';
 import { anatomicalContrast, CONTRAST_STREAMS, type ContrastDraws, drawContrast } from './contrast.ts';
-import { mix, mixWords, type PseudoLabelled } from './mix.ts';
+import { mixWords, type PseudoLabelled } from './mix.ts';
 import { pseudoLabels, unsupervisedLoss } from './pseudo.ts';
 import type { FeatureLevels } from './representation.ts';
-import { indexVoxels, voxelCodes } from './sampling.ts';
+import { indexVoxels, type LabelledPass, voxelCodes } from './sampling.ts';
 import type { Stage2 } from './stage2_parts.ts';
+import { studentBatch } from './student_batch.ts';
 
 /** A step's patches; intensity changes of the labelled ones are done already. */
 export interface Stage2Batch {
@@ -29,7 +30,7 @@ export interface Stage2Batch {
 export interface Stage2Views {
   /** Of the unlabelled patches, before the teacher. */
   readonly teacher?: (rec: Recording, image: Tensor) => Tensor;
-  /** Of the mixed patches, before the student. */
+  /** Of the mixed patches, before the student; with stage2.partner 'labelled' of the unlabelled ones, before they are mixed. */
   readonly student?: (rec: Recording, image: Tensor) => Tensor;
 }
 
@@ -57,7 +58,8 @@ export function drawStage2(rec: Recording, { unet, options }: Stage2, counters: 
 
 /**
  * A step of stage 2 (method.md 4): L_sup + r(t) (L_unsup + 0.01 L_anco) on a labelled and an unlabelled batch, the latter with
- * the teacher's pseudo-labels and mixed. Nothing in it waits for the host.
+ * the teacher's pseudo-labels and mixed. Without stage2.supervisedBatch the student sees mixed patches alone:
+ * L_unsup + r(t) 0.01 L_anco. Nothing in it waits for the host.
  *
  * @param mode of the student's passes: where dropout draws from; a second pass takes the next stream
  */
@@ -74,34 +76,41 @@ export function recordStage2(
   const { classes } = unet.settings;
 
   const pseudo = teacherLabels(rec, stage, batch.unlabelled, views);
-  const mixed = mix(rec, pseudo, classes, draws.mix, stage2);
-  const strong = views.student ? views.student(rec, mixed.image) : mixed.image;
-  const { labelled, unlabelled, levels } = studentPasses(rec, stage, batch.labelled, strong, mode);
+  const mixed = studentBatch(rec, stage, batch, pseudo, draws.mix, views);
+  const { labelled, unlabelled, levels } = studentPasses(
+    rec,
+    stage,
+    stage2.supervisedBatch ? batch.labelled : undefined,
+    mixed.image,
+    mode,
+  );
 
-  const supervised = diceCrossEntropy(rec, labelled, batch.labels);
-  const log: Record<string, Tensor> = { supervised: supervised.loss, ce: supervised.ce, dice: supervised.dice };
+  const log: Record<string, Tensor> = {};
   const terms: Tensor[] = [];
+  const ramped: Tensor[] = [];
+  const passes: LabelledPass[] = [];
+  if (labelled) {
+    const { loss, ce, dice } = diceCrossEntropy(rec, labelled, batch.labels);
+    Object.assign(log, { supervised: loss, ce, dice });
+    terms.push(loss);
+    passes.push({ logits: labelled, labels: batch.labels });
+  }
   if (stage2.unsupWeight > 0) {
-    const { loss, confident } = unsupervisedLoss(rec, unlabelled, mixed, stage2.strongConfidence);
-    terms.push(scale(rec, loss, stage2.unsupWeight));
-    Object.assign(log, { unsupervised: loss, confident });
+    const loss = unsupervisedLoss(rec, unlabelled, mixed, stage2.pseudoDice);
+    (labelled ? ramped : terms).push(scale(rec, loss, stage2.unsupWeight));
+    Object.assign(log, { unsupervised: loss, confident: mixed.confident });
   }
   if (stage2.ancoWeight > 0) {
-    const passes = [
-      { logits: labelled, labels: batch.labels },
-      { logits: unlabelled, ...mixed },
-    ];
+    passes.push({ logits: unlabelled, labels: mixed.labels, confidence: mixed.confidence });
     const thresholds = { weak: stage2.weakConfidence, strong: stage2.strongConfidence };
     const index = indexVoxels(rec, voxelCodes(rec, passes, thresholds), classes);
     const { head, student } = stage;
     log.contrast = anatomicalContrast(rec, head, student.head!, levels, index, draws, stage2);
-    terms.push(scale(rec, log.contrast, stage2.ancoWeight));
+    ramped.push(scale(rec, log.contrast, stage2.ancoWeight));
   }
-  let loss = supervised.loss;
-  if (terms.length > 0) {
-    const unlabelledTerms = terms.reduce((a, b) => add(rec, a, b));
-    loss = add(rec, loss, scaleBy(rec, unlabelledTerms, scalars.tensor, scalars.index('ramp')));
-  }
+  const sum = (losses: Tensor[]) => losses.reduce((a, b) => add(rec, a, b));
+  if (ramped.length > 0) terms.push(scaleBy(rec, sum(ramped), scalars.tensor, scalars.index('ramp')));
+  const loss = sum(terms);
   return { loss, ...log, norm: update(rec, stage, loss) };
 }
 
@@ -114,15 +123,19 @@ function teacherLabels(rec: Recording, stage: Stage2, image: Tensor, views: Stag
   });
 }
 
-/** Logits of both batches, and the feature levels over all their samples, labelled ones first. */
+/** Logits of both batches, or of the unlabelled one alone, and the feature levels over all their samples, labelled ones first. */
 function studentPasses(
   rec: Recording,
   { unet, student, options }: Stage2,
-  labelled: Tensor,
+  labelled: Tensor | undefined,
   unlabelled: Tensor,
   mode: UnetMode,
-): { labelled: Tensor; unlabelled: Tensor; levels: FeatureLevels } {
+): { labelled?: Tensor; unlabelled: Tensor; levels: FeatureLevels } {
   const levelsOf = (passes: UnetOutput[]) => passes[0].features.map((_, level) => passes.map((p) => p.features[level]));
+  if (!labelled) {
+    const output = unet.forward(rec, student.network, unlabelled, mode);
+    return { unlabelled: output.logits, levels: levelsOf([output]) };
+  }
   if (options.stage2.passes === 'joint') {
     const output = unet.forward(rec, student.network, concatBatch(rec, [labelled, unlabelled]), mode);
     const [first, all] = [labelled.shape[0], output.logits.shape[0]];

@@ -94,11 +94,11 @@ export async function createStage1b(input: ActionInput): Promise<Trainer> {
   });
 }
 
-/** Stage 2: L_sup + r(t) (L_unsup + 0.01 L_anco). */
+/** Stage 2: L_sup + r(t) (L_unsup + 0.01 L_anco), or without L_sup. */
 export async function createStage2Trainer(input: ActionInput): Promise<Trainer> {
   const { device, unlabelled, offset } = input;
   const { patch, seed, action } = input.config;
-  const { labelledBatch: known, unlabelledBatch: unknown } = action.stage2;
+  const { labelledBatch: known, unlabelledBatch: unknown, supervisedBatch } = action.stage2;
   const before = device.bytesHeld;
   const { network, student } = studentOf(input);
   const stage = await createStage2(device, network, student, patch, action, seed);
@@ -109,7 +109,7 @@ export async function createStage2Trainer(input: ActionInput): Promise<Trainer> 
   const unlabelledPatches = unlabelledBatch(input, unlabelled, unknown);
   const teacher = viewOf('teacher', action.views.teacher, input, unknown, counters);
   const strong = viewOf('student', action.views.student, input, unknown, counters);
-  const passes = unetFlops(network.settings, known + unknown, patch).training;
+  const passes = unetFlops(network.settings, (supervisedBatch ? known : 0) + unknown, patch).training;
   return assembleTrainer(device, before, {
     ...{ label: 'stage 2', network, student, offset, parameterBytes, state: stage.state },
     flops: passes + unetFlops(network.settings, unknown, patch).forward,

@@ -7,7 +7,7 @@ import {
   classRelation,
   drawContrast,
 } from '../../engine/action/contrast.ts';
-import { unsupervisedLoss } from '../../engine/action/pseudo.ts';
+import { confidentShare, unsupervisedLoss } from '../../engine/action/pseudo.ts';
 import { type HeadOptions, representationHead } from '../../engine/action/representation.ts';
 import { indexVoxels, voxelCodes } from '../../engine/action/sampling.ts';
 import type { Device } from '../../engine/device.ts';
@@ -152,7 +152,8 @@ gpuTest("the unsupervised loss and its gradient equal PyTorch's", async (device)
   const labels = uploadLabels(device, [4, ...SIZE], get('unsup/labels').data);
   const confidence = upload(device, get('unsup/confidence'), 'confidence', { grad: false, dense: true });
   const { loss } = await compute(device, (rec) => {
-    const { loss } = unsupervisedLoss(rec, x, { labels, confidence }, 0.75);
+    const { weights } = confidentShare(rec, { labels, confidence }, CLASSES, 0.75);
+    const loss = unsupervisedLoss(rec, x, { labels, weights }, false);
     rec.backward(loss, { leaves: [x] });
     return { loss };
   });

@@ -1,53 +1,14 @@
 import * as assert from 'uvu/assert';
 import { applyMix, classPresence, drawMix, mix, mixWords } from '../../engine/action/mix.ts';
-import type { Device } from '../../engine/device.ts';
 import { UsageError } from '../../engine/errors.ts';
 import { randomWords } from '../../engine/ops/random_words.ts';
 import { compute } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
 import { createStepCounters } from '../../engine/step_counters.ts';
-import type { Tensor } from '../../engine/tensor.ts';
 import { assertUniform } from '../data/chi_squared.ts';
 import { gpuTest, run } from '../harness.ts';
-import { random } from '../reference/dense.ts';
 import * as reference from '../reference/mix.ts';
-
-type Size = readonly [number, number, number];
-const u32 = (device: Device, shape: readonly number[], data: ArrayLike<number>): Tensor =>
-  device.tensor(shape, 'u32', { dtype: 'u32', dense: true, data });
-
-/** Random volumes whose labels come from `allowed` of each sample. */
-function volumes(batch: number, size: Size, channels: number, allowed: number[][], seed: number): reference.Volumes {
-  const voxels = size[0] * size[1] * size[2];
-  const draws = random([batch, voxels, channels + 2], seed).data;
-  const at = (b: number, v: number, k: number) => draws[(b * voxels + v) * (channels + 2) + k];
-  const each = <T>(value: (b: number) => T) => Array.from({ length: batch }, (_, b) => value(b));
-  const array = (n: number, value: (i: number) => number) => Float64Array.from({ length: n }, (_, i) => value(i));
-  return {
-    image: each((b) => array(voxels * channels, (i) => at(b, Math.floor(i / channels), i % channels))),
-    labels: each((b) =>
-      Array.from({ length: voxels }, (_, v) => {
-        const set = allowed[b % allowed.length];
-        return set[Math.floor(((at(b, v, channels) + 1) / 2) * set.length)];
-      }),
-    ),
-    confidence: each((b) => array(voxels, (v) => Math.fround((at(b, v, channels + 1) + 1) / 2))),
-  };
-}
-
-function onDevice(device: Device, v: reference.Volumes, [d, h, w]: Size, channels: number) {
-  const batch = v.labels.length;
-  return {
-    image: device.tensor([batch, d, h, w, channels], 'image', { data: v.image.flatMap((a) => [...a]) }),
-    labels: u32(device, [batch, d, h, w], v.labels.flat()),
-    confidence: device.tensor([batch, d, h, w], 'confidence', {
-      dense: true,
-      data: v.confidence.flatMap((a) => [...a]),
-    }),
-  };
-}
-
-const presentIn = (labels: number[]): number[] => [...new Set(labels)].sort((a, b) => a - b);
+import { onDevice, presentIn, type Size, u32, volumes } from './mix_volumes.ts';
 
 for (const [name, batch, size, channels, classes, allowed, settings] of [
   [
@@ -98,7 +59,7 @@ for (const [name, batch, size, channels, classes, allowed, settings] of [
       const width = mixWords(classes);
       const words = reference.words(17, step, 9, batch * width);
       const plans = source.labels.map((labels, i) =>
-        reference.drawMix(words.slice(i * width, (i + 1) * width), presentIn(labels), size, settings),
+        reference.drawMix(words.slice(i * width, (i + 1) * width), presentIn(labels, classes), size, settings),
       );
       for (const plan of plans) kinds.add(plan.kind);
       const expected = reference.applyMix(source, plans, size, channels);

@@ -41,20 +41,38 @@ gpuTest('a hand-worked unsupervised loss', async (device) => {
   );
   const labels = uploadLabels(device, [2, 1, 1, 2], [1, 0, 0, -1]);
   const confidence = device.tensor([2, 1, 1, 2], 'confidence', { dense: true, data: [0.9, 0.5, 0.75, 1] });
-  const { loss, confident } = await compute(device, (rec) => ({
-    ...unsupervisedLoss(rec, logits, { labels, confidence }, 0.75),
-  }));
-  assert.is(confident[0], 0.75);
+  const { loss, mean } = await compute(device, (rec) => {
+    const { weights, mean } = confidentShare(rec, { labels, confidence }, 2, 0.75);
+    return { loss: unsupervisedLoss(rec, logits, { labels, weights }, false), mean };
+  });
+  assert.is(mean[0], 0.75);
   const expected = (0.5 * Math.log(4 / 3) + 0.5 * Math.log(4) + Math.log(4)) / 3;
   assert.ok(Math.abs(loss[0] - expected) < 1e-6, `${loss[0]}, expected ${expected}`);
 });
 
+gpuTest('a hand-worked one with Dice: weights of single voxels in every sum, none in the count', async (device) => {
+  // Probabilities 1/4 and 3/4 in both voxels.
+  const ln3 = Math.log(3);
+  const data = Float64Array.of(0, ln3, 0, ln3);
+  const logits = upload(device, { shape: [1, 1, 1, 2, 2], data }, 'logits', { grad: false });
+  const labels = uploadLabels(device, [1, 1, 1, 2], [1, 0]);
+  const weights = device.tensor([1, 1, 1, 2], 'weights', { dense: true, data: [1, 0.5] });
+  const { loss } = await compute(device, (rec) => ({ loss: unsupervisedLoss(rec, logits, { labels, weights }, true) }));
+  const ce = (Math.log(4 / 3) + 0.5 * Math.log(4)) / 2;
+  const first = (2 * 0.5 * (1 / 4)) / (1 / 16 + 0.5 * (1 / 16 + 1));
+  const second = (2 * (3 / 4)) / (9 / 16 + 1 + 0.5 * (9 / 16));
+  const expected = (ce + 1 - (first + second) / 2) / 2;
+  assert.ok(Math.abs(loss[0] - expected) < 1e-5, `${loss[0]}, expected ${expected}`);
+});
+
 gpuTest('nothing confident or nothing valid: loss and gradient are zero', async (device) => {
   const logits = random([2, 2, 3, 2, 3], 8);
-  for (const [label, confident] of [
-    [1, 0.5],
-    [-1, 1],
-  ]) {
+  for (const [label, confident, dice] of [
+    [1, 0.5, false],
+    [-1, 1, false],
+    [1, 0.5, true],
+    [-1, 1, true],
+  ] as const) {
     const grad = device.tensor(logits.shape, 'dlogits');
     const x = { ...upload(device, logits, 'logits'), grad };
     const labels = uploadLabels(device, [2, 2, 3, 2], new Int32Array(24).fill(label));
@@ -63,11 +81,13 @@ gpuTest('nothing confident or nothing valid: loss and gradient are zero', async 
       data: new Float32Array(24).fill(confident),
     });
     const { loss } = await compute(device, (rec) => {
-      const { loss } = unsupervisedLoss(rec, x, { labels, confidence }, 0.97);
+      const { weights } = confidentShare(rec, { labels, confidence }, 3, 0.97);
+      const loss = unsupervisedLoss(rec, x, { labels, weights }, dice);
       rec.backward(loss, { leaves: [x] });
       return { loss };
     });
-    assert.is(loss[0], 0);
+    // Dice of nothing is eps / eps.
+    assert.ok(Math.abs(loss[0]) <= (dice ? 2e-7 : 0), `${loss[0]}`);
     assert.ok((await device.read(grad)).every((v) => v === 0));
   }
 });

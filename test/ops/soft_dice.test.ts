@@ -1,7 +1,7 @@
 import type { Device } from '../../engine/device.ts';
 import { crossEntropy } from '../../engine/ops/cross_entropy.ts';
 import { add, scale as scaleOp } from '../../engine/ops/elementwise.ts';
-import { diceCrossEntropy, type SoftDiceOptions, softDice } from '../../engine/ops/soft_dice.ts';
+import { diceCrossEntropy, softDice } from '../../engine/ops/soft_dice.ts';
 import { compute } from '../../engine/program.ts';
 import { assertClose } from '../compare.ts';
 import { cases, readFixture } from '../fixtures/torch/fixture.ts';
@@ -33,7 +33,7 @@ for (const shape of [
     for (const background of [true, false]) {
       // Every variant is a set of kernels to compile; one shape meets all four, the others two.
       if (classes !== 3 && squared !== background) continue;
-      const options: SoftDiceOptions = { squared, background };
+      const options = { squared, background };
       const name = `[${shape}] ${squared ? 'squared' : 'plain'}${background ? '' : ' without background'}`;
       gpuTest(`soft_dice ${name} equals the reference, both ways`, (device) =>
         checkOp(device, 'soft_dice', {
