@@ -18,7 +18,7 @@ export const network = torchNetwork('unet_transposed');
 export const SIZE: Triple = [8, 8, 8];
 export const STEPS = 10;
 
-export type RunName = 'run_small' | 'run_paper';
+export type RunName = 'run_small' | 'run_paper' | 'run_pairs' | 'run_pairs_beside';
 
 /** A run of the fixture as our options. */
 export function optionsOf(name: RunName, change: Partial<Stage2Options> = {}): ActionOptions & { from: number } {
