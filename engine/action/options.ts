@@ -92,6 +92,11 @@ export interface Stage1bOptions extends StageSchedule {
  * unsupWeight L_unsup + r(t) ancoWeight L_anco.
  */
 export interface Stage2Options extends StageSchedule, MixOptions, ContrastOptions, HeadOptions {
+  /**
+   * Equal parts of the stage, each with a rate schedule of its own (warm restarts, Loshchilov and Hutter 2017): the labels of a
+   * teacher that has settled, for a student that moves again. The ramp is over the first part.
+   */
+  readonly cycles: number;
   readonly labelledBatch: number;
   readonly unlabelledBatch: number;
   /**
@@ -167,7 +172,8 @@ export const paper: ActionOptions = {
   stage1b: { ...published, steps: 30000, nesterov: false, labelledBatch: 1, unlabelledBatch: 1 },
   stage2: {
     ...published,
-    ...{ steps: 30000, nesterov: true, labelledBatch: 2, unlabelledBatch: 2, teacherStart: 'ema', teacherNorm: 'eval' },
+    ...{ steps: 30000, cycles: 1, nesterov: true, labelledBatch: 2, unlabelledBatch: 2, teacherStart: 'ema' },
+    ...{ teacherNorm: 'eval' },
     ...{
       partner: 'unlabelled',
       supervisedBatch: true,
@@ -198,7 +204,7 @@ export const small: ActionOptions = {
   stage1b: { ...warmed, rate: 0.3, steps: 250, nesterov: false, labelledBatch: 2, unlabelledBatch: 2 },
   stage2: {
     ...warmed,
-    ...{ rate: 0.3, steps: 350, nesterov: true, labelledBatch: 2, unlabelledBatch: 2 },
+    ...{ rate: 0.3, steps: 350, cycles: 1, nesterov: true, labelledBatch: 2, unlabelledBatch: 2 },
     ...{
       partner: 'unlabelled',
       supervisedBatch: true,

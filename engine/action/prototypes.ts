@@ -1,4 +1,5 @@
 import {
+  AXIS_TILE,
   addClassMeansKernel,
   CLASS_GROUP,
   classMaskKernel,
@@ -9,10 +10,10 @@ import { UsageError } from '../errors.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { correlate3d } from '../ops/conv3d.ts';
 import { matmul } from '../ops/matmul.ts';
-import { axisMap } from '../ops/resize3d.ts';
+import { type AxisMap, axisMap } from '../ops/resize3d.ts';
 import { type SampleFeaturesOptions, tapChannels } from '../ops/sample_features.ts';
 import type { Recording } from '../recording.ts';
-import { padChannels, product, sameShape, type Triple } from '../shape.ts';
+import { ceilDiv, padChannels, product, sameShape, type Triple } from '../shape.ts';
 import { channels, rows, type Tensor, volumeShape } from '../tensor.ts';
 import type { FeatureLevels, HeadKind, RepresentationHead } from './representation.ts';
 import type { VoxelIndex } from './sampling.ts';
@@ -104,27 +105,12 @@ function addResized(
         countX,
       );
       const alongYx = rec.tensor([together * od * h * w, 3 * columns], 'class_weights_yx');
-      const along = (
-        from: Tensor,
-        to: Tensor,
-        firstVoxel: number,
-        inner: number,
-        n: number,
-        out: number,
-        axis: number,
-      ) => {
-        const units = from.pitch / 4;
-        const count = rows(to) * units;
-        const where = { count, first: firstVoxel, columns: units, inner, size: n, out };
-        rec.dispatch(classWeightsAxisKernel(), { x: from, y: to }, { ...where, ...axes[axis] }, count);
-      };
-      along(alongX, alongYx, 0, w, h, oh, 1);
-      const voxels = together * d * h * w;
-      const most = Math.max(16, Math.floor(WEIGHT_BYTES / (9 * columns * 4) / 16) * 16);
-      for (let voxel = 0; voxel < voxels; voxel += most) {
-        const weights = rec.tensor([Math.min(most, voxels - voxel), 9 * columns], 'class_weights');
-        along(alongYx, weights, voxel, h * w, d, od, 0);
-        const offset = x.offset + (sample * d * h * w + voxel) * x.pitch * 4;
+      along(rec, alongX, alongYx, { outer: 0, u: 0, planes: h }, { inner: w, size: h, out: oh, axis: axes[1] });
+      for (const where of zParts(together, d, h * w, 9 * columns)) {
+        const { outer, outers, u, planes } = where;
+        const weights = rec.tensor([outers * planes * h * w, 9 * columns], 'class_weights');
+        along(rec, alongYx, weights, where, { inner: h * w, size: d, out: od, axis: axes[0] });
+        const offset = x.offset + ((sample + outer) * d + u) * h * w * x.pitch * 4;
         const features: Tensor = { ...x, shape: [rows(weights), channels(x)], offset };
         const sums = matmul(rec, weights, features, { transposeA: true });
         add(rec, sums, part, { line_rows: columns, first, classes: group, flip: 0 });
@@ -132,6 +118,40 @@ function addResized(
     }
   }
 }
+
+/** y: the weights in x carried on along one more axis, for planes u.. of that axis and samples (or planes) outer... */
+function along(
+  rec: Recording,
+  x: Tensor,
+  y: Tensor,
+  { outer, u, planes }: { outer: number; u: number; planes: number },
+  { inner, size, out, axis }: { inner: number; size: number; out: number; axis: AxisMap },
+): void {
+  const columns = x.pitch / 4;
+  const tiles = ceilDiv(planes, AXIS_TILE);
+  const count = (rows(y) / planes) * tiles * columns;
+  const where = { first_outer: outer, first_u: u, planes, tiles };
+  rec.dispatch(classWeightsAxisKernel(), { x, y }, { count, ...where, columns, inner, size, out, ...axis }, count);
+}
+
+/**
+ * Cuts the planes of some samples into parts whose weights fit in WEIGHT_BYTES, each of one sample. Views of the features start
+ * on them and must be multiples of 256 bytes: 16 voxels of 4 channels.
+ */
+function zParts(samples: number, d: number, plane: number, columns: number) {
+  const bytes = plane * columns * 4;
+  const whole = { outer: 0, outers: samples, u: 0, planes: d };
+  if (samples * d * bytes <= WEIGHT_BYTES || (samples > 1 && (d * plane) % 16 !== 0)) return [whole];
+  const step = (16 / greatestCommonDivisor(16, plane)) * AXIS_TILE;
+  const most = Math.max(step, Math.floor(WEIGHT_BYTES / bytes / step) * step);
+  const parts: (typeof whole)[] = [];
+  for (let outer = 0; outer < samples; outer++) {
+    for (let u = 0; u < d; u += most) parts.push({ outer, outers: 1, u, planes: Math.min(most, d - u) });
+  }
+  return parts;
+}
+
+const greatestCommonDivisor = (a: number, b: number): number => (b === 0 ? a : greatestCommonDivisor(b, a % b));
 
 function add(
   rec: Recording,

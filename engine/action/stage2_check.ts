@@ -13,6 +13,7 @@ export function checkStage2({ stage2: o, teacher }: ActionOptions): void {
     ...count('labelledBatch', o.labelledBatch),
     ...count('unlabelledBatch', o.unlabelledBatch),
     ...wrong('stage2.steps', o.steps, (n) => Number.isInteger(n) && n >= 0, 'an integer of 0 or more'),
+    ...wrong('stage2.cycles', o.cycles, (n) => Number.isInteger(n) && n >= 1, 'an integer of 1 or more'),
     ...wrong('stage2.rate', o.rate, (n) => Number.isFinite(n) && n > 0, 'above 0'),
     ...wrong('stage2.momentum', o.momentum, (n) => n >= 0 && n < 1, 'at least 0 and below 1'),
     ...wrong('stage2.weightDecay', o.weightDecay, isWeight, '0 or more'),

@@ -91,10 +91,11 @@ export async function createStage2(
  */
 export function stage2Scalars(options: ActionOptions, step: number): Record<Stage2Scalar, number> {
   const { stage1a, stage1b, stage2, teacher } = options;
+  const length = Math.ceil(stage2.steps / stage2.cycles);
   const untrained = stage1a.steps === 0 && stage1b.steps === 0;
   return {
-    learning_rate: polyRate(step, stage2),
+    learning_rate: polyRate(step % length, { ...stage2, steps: length }),
     ema_decay: untrained ? emaDecay(step, teacher.m) : teacher.m,
-    ramp: sigmoidRamp(step, stage2.ramp * stage2.steps),
+    ramp: sigmoidRamp(step, stage2.ramp * length),
   };
 }

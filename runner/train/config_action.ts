@@ -54,6 +54,7 @@ export const ActionSection = v.strictObject({
   stage1b: v.strictObject({ ...schedule, labelledBatch: count, unlabelledBatch: natural }),
   stage2: v.strictObject({
     ...schedule,
+    cycles: count,
     labelledBatch: count,
     unlabelledBatch: count,
     partner: v.picklist(['unlabelled', 'labelled']),
