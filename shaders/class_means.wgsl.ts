@@ -89,21 +89,28 @@ ${flatMain}
   );
 }
 
+/** Voxels along the axis that an invocation of class_weights_axis owns. */
+export const AXIS_TILE = 4;
+
 /**
  * class_weights_axis: the same along another axis, for all columns of x: y[u, t] = sum over v of x[v] times what u counts at
  * v + t.
  *
- * layout   x [outer, out, inner, columns vec4], `outer` from `first_outer` on; y [outer, size, inner, 3 shifts, columns vec4], of
- *          which voxels (outer, u, inner) from `first` on
- * owns     one vec4 of x's columns for one u: its three shifts
- * cost     about 2 out / size + 2 loads and three stores
+ * layout   x [outer, out, inner, columns vec4]; y [outers, planes, inner, 3 shifts, columns vec4], for u = first_u.. and
+ *          outer = first_outer..
+ * owns     one vec4 of x's columns for AXIS_TILE neighbouring u: their three shifts
+ * cost     about (AXIS_TILE + 1) out / size + 2 loads, three stores a u
  * mirror   the dense head in test/action/representation.test.ts
  */
 export function classWeightsAxisKernel(): Kernel {
+  const us = (line: (k: number) => string) => repeat(AXIS_TILE, line);
   return kernel(
     'class_weights_axis',
     wgsl`
-struct Params { count: u32, first: u32, columns: u32, inner: u32, size: u32, out: u32, step: i32, bias: i32, den: i32 }
+struct Params {
+  count: u32, first_outer: u32, first_u: u32, planes: u32, tiles: u32, columns: u32, inner: u32, size: u32, out: u32,
+  step: i32, bias: i32, den: i32,
+}
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
@@ -115,27 +122,30 @@ fn counts(v: i32, u: u32) -> f32 {
 ${flatMain}
   if (i >= p.count) { return; }
   let column = i % p.columns;
-  let voxel = i / p.columns + p.first;
-  let u = voxel / p.inner % p.size;
-  let outer = voxel / p.inner / p.size;
-  let begins = (outer * p.out * p.inner + voxel % p.inner) * p.columns + column;
-  let r = readers(u, p.out, p.step, p.bias, p.den);
-  var sum0 = vec4f(0.0);
-  var sum1 = vec4f(0.0);
-  var sum2 = vec4f(0.0);
-  let begin = max(r.first - 1, 0);
-  var shifted = vec3f(0.0, counts(begin - 1, u), counts(begin, u));
-  for (var v = begin; v < min(r.end + 1, i32(p.out)); v++) {
-    shifted = vec3f(shifted.yz, counts(v + 1, u));
+  var rest = i / p.columns;
+  let at = rest % p.inner;
+  rest = rest / p.inner;
+  let tile = rest % p.tiles * ${AXIS_TILE}u;
+  let outer = rest / p.tiles;
+  let u = p.first_u + tile;
+  let begins = ((outer + p.first_outer) * p.out * p.inner + at) * p.columns + column;
+  let begin = max(readers(u, p.out, p.step, p.bias, p.den).first - 1, 0);
+  let last = min(u + ${AXIS_TILE - 1}u, p.size - 1u);
+  let end = min(readers(last, p.out, p.step, p.bias, p.den).end + 1, i32(p.out));
+  ${us((k) => `var shifted${k} = vec3f(0.0, counts(begin - 1, u + ${k}u), counts(begin, u + ${k}u));`)}
+  ${us((k) => repeat(3, (t) => `var sum${k}_${t} = vec4f(0.0);`))}
+  for (var v = begin; v < end; v++) {
     let value = x[begins + u32(v) * p.inner * p.columns];
-    sum0 += shifted.x * value;
-    sum1 += shifted.y * value;
-    sum2 += shifted.z * value;
+    ${us((k) => `shifted${k} = vec3f(shifted${k}.yz, counts(v + 1, u + ${k}u));`)}
+    ${us((k) => repeat(3, (t) => `sum${k}_${t} += shifted${k}.${'xyz'[t]} * value;`))}
   }
-  let to = i / p.columns * 3u * p.columns + column;
-  y[to] = sum0;
-  y[to + p.columns] = sum1;
-  y[to + 2u * p.columns] = sum2;
+  var to = ((outer * p.planes + tile) * p.inner + at) * 3u * p.columns + column;
+  ${us(
+    (k) => `if (tile + ${k}u < p.planes) {
+    ${repeat(3, (t) => `y[to + ${t}u * p.columns] = sum${k}_${t};`)}
+  }
+  to += p.inner * 3u * p.columns;`,
+  )}
 }
 `,
   );

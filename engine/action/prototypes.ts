@@ -18,9 +18,8 @@ import { channels, rows, type Tensor, volumeShape } from '../tensor.ts';
 import type { FeatureLevels, HeadKind, RepresentationHead } from './representation.ts';
 import type { VoxelIndex } from './sampling.ts';
 
-/** Bytes of the weights of all taps, and of those along x and y, that are held at once. */
+/** Weights that are held at once, unless told otherwise; of those along x and y twice as many. */
 const WEIGHT_BYTES = 16 * 2 ** 20;
-const PARTIAL_BYTES = 32 * 2 ** 20;
 
 /**
  * The mean over all valid voxels of each class of their 3 x 3 x 3 neighbourhoods, [classes, 27 * channels] as sampleFeatures lays a
@@ -32,6 +31,7 @@ export function classMeans(
   levels: FeatureLevels,
   index: VoxelIndex,
   sampling: SampleFeaturesOptions,
+  bytes: number = WEIGHT_BYTES,
 ): Tensor {
   return rec.noGrad(() => {
     const means = rec.tensor([index.classes, 27 * tapChannels(levels)], 'class_means');
@@ -44,7 +44,7 @@ export function classMeans(
         const into = { means, index, at, tapPitch: tapChannels(levels) / 4 };
         const full = sameShape(extents.slice(0, 3), sampling.size);
         if (full) addFullResolution(rec, x, firstSample, into);
-        else addResized(rec, x, firstSample, sampling, into);
+        else addResized(rec, x, firstSample, sampling, into, bytes);
         firstSample += samples;
       }
       at += passes[0].pitch / 4;
@@ -80,6 +80,7 @@ function addResized(
   firstSample: number,
   { size, alignCorners }: SampleFeaturesOptions,
   part: MeansPart,
+  bytes: number,
 ): void {
   const { codes, classes } = part.index;
   const [samples, ...shape] = volumeShape(x, 'classMeans');
@@ -87,9 +88,7 @@ function addResized(
   const [d, h, w] = extents;
   const [od, oh, ow] = size;
   const axes = [0, 1, 2].map((a) => axisMap(extents[a], size[a], alignCorners));
-  // Starts of views of the features must be multiples of 256 bytes.
-  const alone =
-    (product(extents) * x.pitch * 4) % 256 === 0 && od * h * w * 9 * CLASS_GROUP * 4 * samples > PARTIAL_BYTES;
+  const alone = product(extents) % 16 === 0 && samples * od * h * w * 9 * CLASS_GROUP * 4 > 2 * bytes;
   const together = alone ? 1 : samples;
   for (let sample = 0; sample < samples; sample += together) {
     const begin = (firstSample + sample) * product(size);
@@ -106,7 +105,7 @@ function addResized(
       );
       const alongYx = rec.tensor([together * od * h * w, 3 * columns], 'class_weights_yx');
       along(rec, alongX, alongYx, { outer: 0, u: 0, planes: h }, { inner: w, size: h, out: oh, axis: axes[1] });
-      for (const where of zParts(together, d, h * w, 9 * columns)) {
+      for (const where of zParts(together, d, h * w, h * w * 9 * columns * 4, bytes)) {
         const { outer, outers, u, planes } = where;
         const weights = rec.tensor([outers * planes * h * w, 9 * columns], 'class_weights');
         along(rec, alongYx, weights, where, { inner: h * w, size: d, out: od, axis: axes[0] });
@@ -135,15 +134,14 @@ function along(
 }
 
 /**
- * Cuts the planes of some samples into parts whose weights fit in WEIGHT_BYTES, each of one sample. Views of the features start
- * on them and must be multiples of 256 bytes: 16 voxels of 4 channels.
+ * Cuts the planes of some samples, `plane` voxels and `planeBytes` of weights each, into parts of at most `bytes`, each of one
+ * sample. Views of the features start there, on a multiple of 256 bytes: 16 voxels of 4 channels.
  */
-function zParts(samples: number, d: number, plane: number, columns: number) {
-  const bytes = plane * columns * 4;
+function zParts(samples: number, d: number, plane: number, planeBytes: number, bytes: number) {
   const whole = { outer: 0, outers: samples, u: 0, planes: d };
-  if (samples * d * bytes <= WEIGHT_BYTES || (samples > 1 && (d * plane) % 16 !== 0)) return [whole];
+  if (samples * d * planeBytes <= bytes || (samples > 1 && (d * plane) % 16 !== 0)) return [whole];
   const step = (16 / greatestCommonDivisor(16, plane)) * AXIS_TILE;
-  const most = Math.max(step, Math.floor(WEIGHT_BYTES / bytes / step) * step);
+  const most = Math.max(step, Math.floor(bytes / planeBytes / step) * step);
   const parts: (typeof whole)[] = [];
   for (let outer = 0; outer < samples; outer++) {
     for (let u = 0; u < d; u += most) parts.push({ outer, outers: 1, u, planes: Math.min(most, d - u) });

@@ -206,4 +206,26 @@ for (const [name, classes] of [
   });
 }
 
+gpuTest('class means made in parts equal those made at once', async (device) => {
+  const size: Triple = [24, 8, 9];
+  const voxels = 2 * 24 * 8 * 9;
+  const draws = random([voxels], 81).data;
+  const codes = indices(
+    device,
+    Array.from(draws, (v) => (v > 0.5 ? 0xffffffff : Math.floor(2 * (v + 1)) * 2)),
+  );
+  // Whole samples and 16 planes a part; 15 voxels a sample, which cannot be cut.
+  for (const extents of [[20, 4, 4] as const, [5, 3, 1] as const]) {
+    const { whole, parts } = await compute(device, (rec) => {
+      const level = upload(device, random([2, ...extents, 6], 82), 'level', { grad: false });
+      const index = indexVoxels(rec, codes, 3);
+      const means = (bytes?: number) =>
+        classMeans(rec, [[level]], index, { size, neighbourhood: 3, alignCorners: true }, bytes);
+      return { whole: means(), parts: means(1) };
+    });
+    assertClose('means in parts', parts, { shape: [3, parts.length / 3], data: whole }, { absolute: 1e-6 });
+    assert.ok(whole.filter((v) => v !== 0).length > whole.length / 2);
+  }
+});
+
 run();
