@@ -1,5 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
-import { classes4, eachUnit, softmaxRow } from './shared/softmax.ts';
+import { addSquaredError, classes4, eachUnit, softmaxRow, writeSquaredErrorGradient } from './shared/softmax.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 /** `certain(row)`: whether a row takes part, its uncertainty being below the step scalar of slot `p.threshold_slot`. */
@@ -40,11 +40,7 @@ ${flatMain}
     if (!certain(row)) { continue; }
     count++;
     let base = row * ${units}u;
-    let max_log = logits_max_log(base);
-    ${eachUnit(
-      units,
-      (unit) => `let apart = logits_softmax(base, ${unit}, max_log) - q[base + ${unit}]; sum += dot(apart, apart);`,
-    )}
+    ${addSquaredError(units)}
   }
   y[i] = vec4f(sum, f32(count), 0.0, 0.0);
 }
@@ -105,17 +101,7 @@ ${flatMain}
     return;
   }
   let factor = dy[0].x / max(sums[0].y, 1.0);
-  let max_log = logits_max_log(base);
-  var along = 0.0;
-  ${eachUnit(
-    units,
-    (unit) => `let prob = logits_softmax(base, ${unit}, max_log); along += dot(prob, prob - q[base + ${unit}]);`,
-  )}
-  ${eachUnit(
-    units,
-    (unit) => `let prob = logits_softmax(base, ${unit}, max_log);
-  dx[base + ${unit}] = factor * prob * (prob - q[base + ${unit}] - along);`,
-  )}
+  ${writeSquaredErrorGradient(units)}
 }
 `,
   );

@@ -1,5 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
-import { classes4, eachUnit, softmaxRow } from './shared/softmax.ts';
+import { addSquaredError, classes4, softmaxRow, writeSquaredErrorGradient } from './shared/softmax.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 /**
@@ -28,11 +28,7 @@ ${flatMain}
   var sum = 0.0;
   for (var row = i; row < p.rows; row += p.lanes) {
     let base = row * ${units}u;
-    let max_log = logits_max_log(base);
-    ${eachUnit(
-      units,
-      (unit) => `let apart = logits_softmax(base, ${unit}, max_log) - q[base + ${unit}]; sum += dot(apart, apart);`,
-    )}
+    ${addSquaredError(units)}
   }
   y[i] = vec4f(sum, 0.0, 0.0, 0.0);
 }
@@ -59,17 +55,7 @@ ${flatMain}
   if (i >= p.rows) { return; }
   let base = i * ${units}u;
   let factor = p.factor * dy[0].x;
-  let max_log = logits_max_log(base);
-  var along = 0.0;
-  ${eachUnit(
-    units,
-    (unit) => `let prob = logits_softmax(base, ${unit}, max_log); along += dot(prob, prob - q[base + ${unit}]);`,
-  )}
-  ${eachUnit(
-    units,
-    (unit) => `let prob = logits_softmax(base, ${unit}, max_log);
-  dx[base + ${unit}] = factor * prob * (prob - q[base + ${unit}] - along);`,
-  )}
+  ${writeSquaredErrorGradient(units)}
 }
 `,
   );

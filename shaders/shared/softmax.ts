@@ -41,3 +41,27 @@ fn ${x}_softmax(base: u32, unit: u32, max_log: vec2f) -> vec4f {
 }
 `;
 };
+
+/** Adds |softmax(logits) - q|^2 of the row at `base` to `sum`; needs softmaxRow('logits'). */
+export function addSquaredError(units: number): string {
+  return `let max_log = logits_max_log(base);
+    ${eachUnit(
+      units,
+      (unit) => `let apart = logits_softmax(base, ${unit}, max_log) - q[base + ${unit}]; sum += dot(apart, apart);`,
+    )}`;
+}
+
+/** Writes dx = factor p (p - q - sum over classes of p (p - q)), p = softmax(logits), of the row at `base`. */
+export function writeSquaredErrorGradient(units: number): string {
+  return `let max_log = logits_max_log(base);
+  var along = 0.0;
+  ${eachUnit(
+    units,
+    (unit) => `let prob = logits_softmax(base, ${unit}, max_log); along += dot(prob, prob - q[base + ${unit}]);`,
+  )}
+  ${eachUnit(
+    units,
+    (unit) => `let prob = logits_softmax(base, ${unit}, max_log);
+  dx[base + ${unit}] = factor * prob * (prob - q[base + ${unit}] - along);`,
+  )}`;
+}

@@ -4,29 +4,13 @@ import type { Device } from '../../engine/device.ts';
 import { emaDecay } from '../../engine/nn/schedule.ts';
 import { loadState, type State, saveState } from '../../engine/nn/state.ts';
 import { gpuTest, run } from '../harness.ts';
+import { mappingsIn } from '../mappings.ts';
 import { baselineRun, type Change, type Method } from './torch_run.ts';
 
 type Run = Awaited<ReturnType<typeof baselineRun>>;
 const METHODS: Method[] = ['mean_teacher', 'ua_mt', 'cps'];
 const state = async ({ method }: Run): Promise<Record<string, unknown>> =>
   Object.fromEntries(await saveState(method.state));
-
-/** Counts mappings of buffers while `body` runs. */
-async function mappingsIn({ program, method }: Run, body: () => Promise<void>): Promise<number> {
-  const prototype = Object.getPrototypeOf(program.bufferOf(method.log.loss)) as GPUBuffer;
-  const { mapAsync } = prototype;
-  let mappings = 0;
-  prototype.mapAsync = function (...options) {
-    mappings++;
-    return mapAsync.apply(this, options);
-  };
-  try {
-    await body();
-  } finally {
-    prototype.mapAsync = mapAsync;
-  }
-  return mappings;
-}
 
 /** Batch norm, dropout and noise of the device: everything that could differ from one run of a step to the next. */
 const RANDOM: Change = {
@@ -47,12 +31,18 @@ for (const [name, optimiser] of [
       const first = await baselineRun(device, name, change);
       assert.ok(first.recording.commands.every(({ kind }) => ['dispatch', 'copy', 'clear'].includes(kind)));
       const begin = await saveState(first.method.state);
-      const mappings = await mappingsIn(first, async () => {
+      const mappings = await mappingsIn(first.program.bufferOf(first.method.log.loss), async () => {
         for (let i = 0; i < 2; i++) first.submit(i);
         await device.idle();
       });
       assert.is(mappings, 0);
-      assert.is(await mappingsIn(first, async () => void (await first.program.read(first.method.log.loss))), 1);
+      assert.is(
+        await mappingsIn(
+          first.program.bufferOf(first.method.log.loss),
+          async () => void (await first.program.read(first.method.log.loss)),
+        ),
+        1,
+      );
       const half = await saveState(first.method.state);
       const log = await first.step(2);
       for (const [key, value] of Object.entries(log)) assert.ok(Number.isFinite(value), `${key} is ${value}`);
