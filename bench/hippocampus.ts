@@ -1,90 +1,59 @@
 /**
- * Supervised training on the hippocampus volumes beside PyTorch's: the same network, patch, augmentation, schedule and number
- * of steps, scored on the same 40 test cases by the command line's own verbs.
+ * Every method on the hippocampus volumes, beside PyTorch's numbers: trained on 1, 2 and 4 labelled cases with five seeds, scored
+ * on the same 40 test cases by the command line's own verbs, and put into the tables of bench/results.md.
  *
- *   npx tsx bench/hippocampus.ts [--data ../shared/data/hippocampus] [--runs runs/hippocampus] [--labelled 4] [--seeds 2]
- *                                [--steps 600] [--gpu auto]
+ *   npx tsx bench/hippocampus.ts [--data ../shared/data/hippocampus] [--runs runs/hippocampus] [--recipe reference|best]
+ *       [--methods supervised,action,ablations] [--labels 1,2,4] [--seeds 5] [--gpu auto] [--budget-hours H] [--report] [--select]
  *
- * Can be stopped (Ctrl-C) and started again: finished parts are kept. Prints the table that bench/results.md holds.
+ * Can be stopped (Ctrl-C) and started again: finished parts are kept, and the tables show what there is. --report only prints
+ * them. --select scores on validation cases cut from the training list instead: constants are chosen there, never on test cases.
  */
-import { existsSync } from 'node:fs';
-import { readFile } from 'node:fs/promises';
-import { join } from 'node:path';
-import { parseArgs } from 'node:util';
-import { evaluate } from '../runner/commands/evaluate.ts';
-import { predict } from '../runner/commands/predict.ts';
-import { train } from '../runner/commands/train.ts';
+import { Command, InvalidArgumentError } from 'commander';
+import { number, oneOf, whole } from '../runner/commands/arguments.ts';
+import { reportFailure } from '../runner/commands/failure.ts';
 import { exit } from '../runner/host/node.ts';
-import { table } from '../runner/report/table.ts';
+import { benchmark, report } from './hippocampus/benchmark.ts';
+import { METHOD_NAMES, type MethodName } from './hippocampus/methods.ts';
+import { RECIPES, type RecipeName, withSteps } from './hippocampus/recipes.ts';
 
-const { values } = parseArgs({
-  options: {
-    data: { type: 'string', default: '../shared/data/hippocampus' },
-    runs: { type: 'string', default: 'runs/hippocampus' },
-    labelled: { type: 'string', default: '4' },
-    seeds: { type: 'string', default: '2' },
-    steps: { type: 'string', default: '600' },
-    gpu: { type: 'string', default: 'auto' },
-  },
-});
+const ABLATIONS = METHOD_NAMES.filter((name) => name.startsWith('action-without-'));
+const MAIN = METHOD_NAMES.filter((name) => !ABLATIONS.includes(name));
 
-/** The network and schedule of the PyTorch run; everything else are our defaults, which are the same. */
-const RECIPE = [
-  'network.channels=[8,16,32,64]',
-  'optimiser.rate=0.3',
-  'optimiser.warmUp=20',
-  'optimiser.clip=5',
-  'validation=0',
-];
+const command = new Command('hippocampus')
+  .option('--data <folder>', 'the volumes', '../shared/data/hippocampus')
+  .option('--runs <folder>', 'where runs are kept, in a folder for each recipe', 'runs/hippocampus')
+  .option('--recipe <name>', Object.keys(RECIPES).join(' or '), oneOf(...Object.keys(RECIPES)), 'reference')
+  .option('--methods <names>', `of ${MAIN.join(', ')}, ablations, ${ABLATIONS.join(', ')}`, methods, METHOD_NAMES)
+  .option('--labels <numbers>', 'labelled cases', list, [1, 2, 4])
+  .option('--seeds <n>', 'seeds 0 to below n', whole(1), 5)
+  .option('--steps <n>', 'another length of the schedules, for a trial: give --runs too', whole(1))
+  .option('--gpu <adapter>', 'as for action3d train', 'auto')
+  .option('--budget-hours <h>', 'start no job after this long', number(0), Infinity)
+  .option('--report', 'only print the tables of what has finished', false)
+  .option('--select', 'score on validation cases', false)
+  .exitOverride();
 
-interface Score {
-  Dice: number;
-  IoU: number;
-  HD95: number;
-  ASD: number;
-  ASSD: number;
+function methods(text: string): readonly MethodName[] {
+  const words = text.split(',').flatMap((word) => (word.trim() === 'ablations' ? ABLATIONS : [word.trim()]));
+  const unknown = words.find((word) => !METHOD_NAMES.some((name) => name === word));
+  if (unknown === undefined) return words as MethodName[];
+  throw new InvalidArgumentError(`${unknown} is not one of ${[...MAIN, 'ablations', ...ABLATIONS].join(', ')}.`);
 }
 
-if (!existsSync(values.data)) {
-  process.stderr.write(`${values.data} is not there: give the hippocampus volumes with --data\n`);
-  await exit(2);
+function list(text: string): number[] {
+  return text.split(',').map((word) => whole(1)(word.trim()));
 }
 
-const rows: string[][] = [];
-for (let seed = 0; seed < Number(values.seeds); seed++) {
-  const run = join(values.runs, `supervised-${values.labelled}-s${seed}`);
-  const predictions = join(run, 'test');
-  const summary = join(run, 'summary.json');
-  if (!existsSync(join(run, 'model.safetensors'))) {
-    const code = await train(values.data, {
-      output: run,
-      labelled: Number(values.labelled),
-      validation: 0,
-      seed,
-      steps: Number(values.steps),
-      patch: [32, 48, 32],
-      set: RECIPE,
-      gpu: values.gpu,
-    });
-    if (code !== 0) await exit(code);
-  }
-  if (!existsSync(summary)) {
-    const code = await predict(run, [join(values.data, 'imagesTs')], {
-      output: predictions,
-      gpu: values.gpu,
-      force: true,
-    });
-    if (code !== 0) await exit(code);
-    await evaluate(predictions, join(values.data, 'labelsTs'), { output: summary });
-  }
-  const mean = JSON.parse(await readFile(summary, 'utf8')).foreground_mean as Score;
-  rows.push([
-    `supervised, ${values.steps} steps`,
-    values.labelled,
-    String(seed),
-    ...[mean.Dice, mean.IoU].map((v) => v.toFixed(4)),
-    ...[mean.HD95, mean.ASD, mean.ASSD].map((v) => v.toFixed(3)),
-  ]);
+async function main(): Promise<number> {
+  const { recipe: name, steps, report: only, ...rest } = command.parse().opts();
+  const constants = RECIPES[name as RecipeName];
+  const options = {
+    ...rest,
+    recipe: { name, constants: steps ? withSteps(constants, steps) : constants },
+  } as Parameters<typeof benchmark>[0];
+  const code = only ? 0 : await benchmark(options);
+  process.stdout.write(`${await report(options)}\n`);
+  return code;
 }
-process.stdout.write(`${table([['run', 'labels', 'seed', 'Dice', 'Jaccard', 'HD95', 'ASD', 'ASSD'], ...rows])}\n`);
-await exit(0);
+
+await exit(await main().catch((failure) => reportFailure(failure, { json: false, debug: false, color: false })));

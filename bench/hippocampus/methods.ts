@@ -1,0 +1,83 @@
+/** The methods compared: what each is as a configuration, and what its training computes. */
+import type { Device } from '../../engine/device.ts';
+import type { Dataset } from '../../runner/data/dataset.ts';
+import { configHash, mergeConfig, type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
+import { ABLATION_NAMES, type Ablation } from '../../runner/train/config_action.ts';
+import { forecastTraining } from '../../runner/train/forecast.ts';
+import type { Recipe } from './recipes.ts';
+
+const MAIN = [
+  'supervised',
+  'fully-supervised',
+  'mean-teacher',
+  'action',
+  'supervised-equal-compute',
+  'cps',
+  'ua-mt',
+] as const;
+
+export type MethodName = (typeof MAIN)[number] | `action-without-${Ablation}`;
+
+/** In the order they are run: the cheap before the dear, the ablations last. */
+export const METHOD_NAMES: readonly MethodName[] = [
+  ...MAIN,
+  ...ABLATION_NAMES.map((name) => `action-without-${name}` as const),
+];
+
+/** Without stage 1, stage 2 has the steps of 1b too, so that labelled patches are seen as often (PyTorch's --nostage1). */
+export function configOf(name: MethodName, { every, oneStage, baselines = {}, action }: Recipe): TrainConfigInput {
+  const ablation = ABLATION_NAMES.find((each) => name === `action-without-${each}`);
+  if (name === 'action' || ablation) {
+    const longer = { stage2: { steps: action.stage1b.steps + action.stage2.steps } };
+    return {
+      ...every,
+      ...{ method: 'action', preset: 'small', ...(ablation && { without: [ablation] }) },
+      action: ablation === 'stage1' ? (mergeConfig(action, longer) as typeof action) : action,
+    };
+  }
+  const common = mergeConfig(every, oneStage) as TrainConfigInput;
+  if (name !== 'mean-teacher' && name !== 'ua-mt' && name !== 'cps') return { ...common, method: 'supervised' };
+  return { ...(mergeConfig(common, baselines[name]) as TrainConfigInput), method: name };
+}
+
+/** Hash of all that a method's training is made of but cases and seed: equal hashes, comparable runs. */
+export function methodHash(name: MethodName, recipe: Recipe): Promise<string> {
+  const names: MethodName[] = name === 'supervised-equal-compute' ? [name, 'action'] : [name];
+  return configHash(names.map((each) => trainConfig(configOf(each, recipe))));
+}
+
+export interface MethodPlan {
+  readonly config: TrainConfigInput;
+  readonly steps: number;
+  /** Operations of the network's convolutions over the whole training. */
+  readonly gflop: number;
+}
+
+/** Steps of `perStep` operations each that come nearest to `total`. */
+export function equalComputeSteps(total: number, perStep: number): number {
+  return Math.max(1, Math.round(total / perStep));
+}
+
+/**
+ * Forecasts a whole training on a device that allocates nothing (dryGpu).
+ *
+ * @throws UsageError for a recipe that the method cannot be trained with
+ */
+export async function planMethod(
+  name: MethodName,
+  recipe: Recipe,
+  dry: Device,
+  dataset: Pick<Dataset, 'channels' | 'labels'>,
+): Promise<MethodPlan> {
+  const forecast = async (config: TrainConfigInput): Promise<MethodPlan> => {
+    const complete = trainConfig(config);
+    const grids = [{ shape: complete.patch, spacing: [1, 1, 1] as const }];
+    const { stages } = await forecastTraining(dry, complete, dataset, { labelled: grids, unlabelled: grids });
+    const steps = stages.reduce((sum, stage) => sum + stage.steps, 0);
+    return { config, steps, gflop: stages.reduce((sum, stage) => sum + stage.steps * stage.flops, 0) / 1e9 };
+  };
+  const own = await forecast(configOf(name, recipe));
+  if (name !== 'supervised-equal-compute') return own;
+  const { gflop } = await forecast(configOf('action', recipe));
+  return forecast({ ...own.config, steps: equalComputeSteps(gflop, own.gflop / own.steps) });
+}

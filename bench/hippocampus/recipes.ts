@@ -1,0 +1,69 @@
+/** What the methods are trained with: one object a recipe, read by methods.ts. Triples are [z, y, x]. */
+import type { TrainConfigInput } from '../../runner/train/config.ts';
+import type { ActionConfig, DeepPartial } from '../../runner/train/config_action.ts';
+
+interface Steps {
+  readonly steps: number;
+}
+
+/** Steps of each stage of ACTION, and whatever else of section `action` differs from the preset `small`. */
+export type ActionSettings = DeepPartial<ActionConfig> & {
+  readonly stage1a: Steps;
+  readonly stage1b: Steps;
+  readonly stage2: Steps;
+};
+
+export interface Recipe {
+  /** Of every method alike: network, patch, batch, augmentation, validation. */
+  readonly every: TrainConfigInput;
+  /** Of every method but ACTION, which have one stage: steps, optimiser. */
+  readonly oneStage: TrainConfigInput & Steps;
+  /** The baselines' own sections. */
+  readonly baselines?: Readonly<Partial<Record<'mean-teacher' | 'ua-mt' | 'cps', TrainConfigInput>>>;
+  /** Of ACTION and its ablations. */
+  readonly action: ActionSettings;
+}
+
+/** The PyTorch runs' recipe (pytorch.ts has their numbers); what is not named is our default and the same there. */
+const reference: Recipe = {
+  every: { network: { channels: [8, 16, 32, 64] }, patch: [32, 48, 32], batch: 2, validation: 0 },
+  oneStage: { steps: 600, optimiser: { rate: 0.3, warmUp: 20, clip: 5 } },
+  action: { stage1a: { steps: 100 }, stage1b: { steps: 250 }, stage2: { steps: 350 } },
+};
+
+/** Our own: the reference with twice the steps for every method alike. Constants are chosen with --select, never on test cases. */
+const best: Recipe = {
+  every: reference.every,
+  oneStage: { ...reference.oneStage, steps: 1200 },
+  action: { stage1a: { steps: 200 }, stage1b: { steps: 500 }, stage2: { steps: 700 } },
+};
+
+export const RECIPES = { reference, best } as const;
+export type RecipeName = keyof typeof RECIPES;
+
+/** Rows of the memory banks in the preset `small`, and patches that a step of stage 1 adds to them. */
+const BANK = { rows: 36, patches: 4 };
+
+/**
+ * For trials: the recipe with every schedule, ACTION's stages too, in the proportion that gives methods of one stage `steps`,
+ * and banks that stage 1 still fills before its last step.
+ */
+export function withSteps(recipe: Recipe, steps: number): Recipe {
+  const { oneStage, action } = recipe;
+  const scaled = <S extends Steps>(stage: S): S => ({
+    ...stage,
+    steps: Math.max(2, Math.round((stage.steps * steps) / oneStage.steps)),
+  });
+  const [stage1a, stage1b] = [scaled(action.stage1a), scaled(action.stage1b)];
+  const most = BANK.patches * (Math.min(stage1a.steps, stage1b.steps) - 1);
+  const bank = <B extends { readonly K?: number }>(section: B | undefined) => ({
+    ...section,
+    K: Math.min(section?.K ?? BANK.rows, most),
+  });
+  const banks = { global: bank(action.global), local: bank(action.local) };
+  return {
+    ...recipe,
+    oneStage: { ...oneStage, steps },
+    action: { ...action, ...banks, stage1a, stage1b, stage2: scaled(action.stage2) },
+  };
+}
