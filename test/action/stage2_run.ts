@@ -46,11 +46,11 @@ export async function stage2Run(device: Device, name: RunName, change: Partial<S
     ),
   );
   const counters = createStepCounters(device, Number(metadata.seed));
-  const shape = [2, ...SIZE, 1];
+  const { labelledBatch, unlabelledBatch } = options.stage2;
   const batch: Stage2Batch = {
-    labelled: device.tensor(shape, 'labelled'),
-    labels: device.tensor([2, ...SIZE], 'labels', { dtype: 'u32', dense: true }),
-    unlabelled: device.tensor(shape, 'unlabelled'),
+    labelled: device.tensor([labelledBatch, ...SIZE, 1], 'labelled'),
+    labels: device.tensor([labelledBatch, ...SIZE], 'labels', { dtype: 'u32', dense: true }),
+    unlabelled: device.tensor([unlabelledBatch, ...SIZE, 1], 'unlabelled'),
   };
   const recording = new Recording(device, 'stage 2');
   const draws = drawStage2(recording, stage, counters.tensor, JSON.parse(metadata.streams).mix);
@@ -61,10 +61,10 @@ export async function stage2Run(device: Device, name: RunName, change: Partial<S
 
   /** Uploads and submits a step; nothing is read back. */
   const submit = (step: number): void => {
-    const labelled = waveBatch(step, SIZE);
+    const labelled = waveBatch(step, SIZE, labelledBatch);
     device.write(batch.labelled, labelled.images);
     device.write(batch.labels, labelled.labels);
-    device.write(batch.unlabelled, waveBatch(step + options.from, SIZE).images);
+    device.write(batch.unlabelled, waveBatch(step + options.from, SIZE, unlabelledBatch).images);
     counters.setStep(step);
     stage.setStep(step);
     program.run();

@@ -29,7 +29,7 @@ async function mappingsIn(run: Run, body: () => Promise<void>): Promise<number> 
 }
 
 gpuTest('replays, a resumed run and a run built anew agree to the bit; nothing is mapped in a step', async (device) => {
-  for (const name of ['run_small', 'run_paper'] as RunName[]) {
+  for (const name of ['run_small', 'run_paper', 'run_pairs'] as RunName[]) {
     const first = await stage2Run(device, name);
     assert.ok(first.recording.commands.every(({ kind }) => ['dispatch', 'copy', 'clear'].includes(kind)));
     const begin = await saveState(first.stage.state);
@@ -60,24 +60,29 @@ gpuTest('replays, a resumed run and a run built anew agree to the bit; nothing i
 const changed = (before: ParameterValues, after: ParameterValues): string[] =>
   [...before].filter(([name, { data }]) => data.some((v, i) => v !== after.get(name)?.data[i])).map(([name]) => name);
 
-gpuTest('the teacher moves by 1 - m towards the new student and by no gradient; the head learns', async (device) => {
-  const run = await stage2Run(device, 'run_small');
+const ONLY_MEAN = 'the teacher moves by 1 - m towards the new student and by no gradient; the head learns';
+for (const name of ['run_small', 'run_pairs'] as const) {
+  gpuTest(`${name}: ${ONLY_MEAN}`, (device) => teacherIsMean(device, name));
+}
+
+async function teacherIsMean(device: Device, name: RunName): Promise<void> {
+  const run = await stage2Run(device, name);
   assert.is(run.stage.teacher.flatGrad, undefined);
   const before = await saveState(run.stage.state);
   run.submit(0);
   const after = await saveState(run.stage.state);
   assert.is(changed(before.get('student')!, after.get('student')!).length, before.get('student')!.size);
   assert.is(changed(before.get('head')!, after.get('head')!).length, before.get('head')!.size);
-  const { m } = optionsOf('run_small').teacher;
-  for (const [name, { data }] of after.get('teacher')!) {
-    const old = before.get('teacher')!.get(name)!.data;
-    const student = after.get('student')!.get(name)!.data;
+  const { m } = optionsOf(name).teacher;
+  for (const [key, { data }] of after.get('teacher')!) {
+    const old = before.get('teacher')!.get(key)!.data;
+    const student = after.get('student')!.get(key)!.data;
     data.forEach((v, i) => {
       const expected = m * old[i] + (1 - m) * student[i];
-      if (Math.abs(v - expected) > 1e-6) assert.unreachable(`${name} ${i}: ${v}, expected ${expected}`);
+      if (Math.abs(v - expected) > 1e-6) assert.unreachable(`${key} ${i}: ${v}, expected ${expected}`);
     });
   }
-});
+}
 
 /** One step's log with some options changed, and with what is uploaded changed by `prepare`. */
 async function logOf(device: Device, change: Partial<Stage2Options>, name: RunName = 'run_small') {
@@ -123,10 +128,69 @@ gpuTest(
   },
 );
 
+gpuTest('labelled partners: what is left out, what each weight does, and when the ramp applies', async (device) => {
+  const alone = await logOf(device, {}, 'run_pairs');
+  const beside = await logOf(device, { supervisedBatch: true }, 'run_pairs');
+  assert.equal(alone.names, ['loss', 'unsupervised', 'confident', 'contrast', 'norm']);
+  assert.equal(beside.names.slice(1, 4), ['supervised', 'ce', 'dice']);
+  assert.ok(alone.commands < beside.commands);
+  const { ramp } = stage2Scalars(optionsOf('run_pairs'), 5);
+  assert.ok(ramp > 0.5 && ramp < 0.95);
+  const { ancoWeight } = optionsOf('run_pairs').stage2;
+  const near = (a: number, b: number) => assert.ok(Math.abs(a / b - 1) < 1e-5, `${a}, expected ${b}`);
+  near(alone.log.loss, alone.log.unsupervised + ramp * ancoWeight * alone.log.contrast);
+  near(beside.log.loss, beside.log.supervised + ramp * (beside.log.unsupervised + ancoWeight * beside.log.contrast));
+  near(beside.log.unsupervised, alone.log.unsupervised);
+  near(beside.log.confident, alone.log.confident);
+
+  // Cross-entropy is linear in the weights: what is labelled, and as much again as unlabelled voxels weigh.
+  const ce = async (change: Partial<Stage2Options>) =>
+    (await logOf(device, { pseudoDice: false, ancoWeight: 0, ...change }, 'run_pairs')).log.unsupervised;
+  const labelledOnly = await ce({ unlabelledVoxels: 0, imageWeight: 'one' });
+  const all = await ce({ unlabelledVoxels: 1, imageWeight: 'one' });
+  assert.ok(labelledOnly > 0.05 && all > labelledOnly + 0.05, `${labelledOnly}, ${all}`);
+  near(await ce({ unlabelledVoxels: 0.25, imageWeight: 'one' }), 0.75 * labelledOnly + 0.25 * all);
+  const confident = await ce({ unlabelledVoxels: 1 });
+  assert.ok(confident > labelledOnly && confident < all);
+  assert.is(await ce({ unlabelledVoxels: 0 }), labelledOnly);
+});
+
+gpuTest('labelled partners: one patch of each, and unequal batches', async (device) => {
+  for (const [labelledBatch, unlabelledBatch, supervisedBatch] of [
+    [1, 1, false],
+    [2, 1, true],
+    [1, 3, false],
+  ] as const) {
+    const { log } = await logOf(device, { labelledBatch, unlabelledBatch, supervisedBatch }, 'run_pairs');
+    for (const [key, value] of Object.entries(log)) assert.ok(Number.isFinite(value), `${key} is ${value}`);
+    assert.ok(log.contrast > 1 && log.unsupervised > 0.1 && log.norm > 0);
+  }
+});
+
+gpuTest(
+  'among unlabelled patches: weights of 1 and Dice change the loss and nothing else of its making',
+  async (device) => {
+    const usual = await logOf(device, {});
+    const one = await logOf(device, { imageWeight: 'one' });
+    const dice = await logOf(device, { imageWeight: 'one', pseudoDice: true });
+    for (const { log } of [one, dice]) {
+      assert.is(log.confident, usual.log.confident);
+      assert.is(log.supervised, usual.log.supervised);
+    }
+    // The weight of an image is a share below 1.
+    assert.ok(usual.log.unsupervised < 0.9 * one.log.unsupervised);
+    assert.ok(
+      dice.log.unsupervised > 0.5 * one.log.unsupervised && dice.log.unsupervised < (one.log.unsupervised + 1) / 2,
+    );
+  },
+);
+
 gpuTest('every way of mixing, drawing and sampling runs and gives finite losses', async (device) => {
   const kinds: [RunName, Partial<Stage2Options>][] = [
     ['run_small', { mixing: 'cutmix', box: 'slab', keys: 'per-query', negatives: 8 }],
     ['run_small', { mixing: 'cutout', keys: 'per-class', queryChoice: 'any' }],
+    ['run_pairs', { mixing: 'classmix', keys: 'per-class', queryChoice: 'any' }],
+    ['run_pairs_beside', { mixing: 'cutmix', box: 'slab', keys: 'pool', pseudoDice: true }],
     ['run_paper', { mixing: 'none', negativeClasses: 'uniform', teacherNorm: 'train', keys: 'pool' }],
   ];
   for (const [name, change] of kinds) {

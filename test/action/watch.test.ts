@@ -51,6 +51,8 @@ for (const substage of ['1a', '1b'] as const) {
   });
 }
 
-gpuTest('stage 2', async (device) => checkWatched(await stage2Run(device, 'run_small')));
+for (const name of ['run_small', 'run_pairs'] as const) {
+  gpuTest(`stage 2, ${name}`, async (device) => checkWatched(await stage2Run(device, name)));
+}
 
 run();
