@@ -8,6 +8,14 @@ import { fromStored, type Storage, storedBytes, type Tensor } from './tensor.ts'
 type Dispatch = { pipeline: GPUComputePipeline; group: GPUBindGroup; groups: readonly [number, number, number] };
 type Copy = Exclude<Command, { kind: 'dispatch' }>;
 
+/** Commands [from, to), by default all, `times` over; `stamps` takes the device's clock before and after as queries 0 and 1. */
+export interface EncodedPart {
+  readonly from?: number;
+  readonly to?: number;
+  readonly times?: number;
+  readonly stamps?: GPUQuerySet;
+}
+
 /**
  * A recording with its memory allocated, its kernels compiled and its bind groups cached. run() encodes the same
  * commands every time, so the first run and every replay are the same to the bit.
@@ -90,6 +98,20 @@ export class Program {
     encode(encoder, this.steps);
     then?.(encoder);
     this.device.gpu.queue.submit([encoder.finish()]);
+  }
+
+  /** A part of the commands, encoded but not submitted, for benches. Errors: ActionError after destroy(). */
+  encoded({ from = 0, to = this.steps.length, times = 1, stamps }: EncodedPart = {}): GPUCommandBuffer {
+    if (this.buffers.length === 0) throw new ActionError(`'${this.label}' was destroyed and cannot be encoded`);
+    const encoder = this.device.gpu.createCommandEncoder();
+    const stamp = (writes: Omit<GPUComputePassTimestampWrites, 'querySet'>) => {
+      if (stamps) encoder.beginComputePass({ timestampWrites: { querySet: stamps, ...writes } }).end();
+    };
+    const part = this.steps.slice(from, to);
+    stamp({ beginningOfPassWriteIndex: 0 });
+    encode(encoder, Array.from({ length: times }, () => part).flat());
+    stamp({ endOfPassWriteIndex: 1 });
+    return encoder.finish();
   }
 
   /** Runs every command alone; median wall time of `repeats` in milliseconds, for benches. */

@@ -66,6 +66,9 @@ export async function assembleTrainer(device: Device, before: number, parts: Tra
       silent.run();
       return {};
     },
+    encode() {
+      program.encoded();
+    },
     async firstNonFinite(from, to) {
       const watched = watch(recording);
       const replay = await Program.create(watched.recording);

@@ -30,6 +30,8 @@ export interface Trainer {
   readonly depth: number;
   /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */
   step(step: number): Promise<Record<string, number>>;
+  /** Encodes a step and submits it nowhere: what replaying one costs the host, for benches. */
+  encode(): void;
   /**
    * Runs steps `from` to `to` of the stage again, every command watched, from the state as it is: the first step in which a
    * tensor became NaN or infinite, and which. Errors: FitError where there is no room for a second copy of the step.
