@@ -112,6 +112,7 @@ export async function report(options: ReportOptions): Promise<string> {
   const runs = (await readFinished(folderOf(options), scored)).filter(wanted);
   const peers = select ? undefined : { name: 'PyTorch', runs: PYTORCH };
   const text = markdown(runs, { title: `Recipe ${recipe.name}, ${scored} cases`, peers });
-  await writeFileAtomic(join(folderOf(options), `table-${scored}.md`), `${text}\n`, { overwrite: true });
+  const file = join(folderOf(options), `table-${scored}.md`);
+  if (runs.length > 0) await writeFileAtomic(file, `${text}\n`, { overwrite: true });
   return text;
 }
