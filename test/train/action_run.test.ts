@@ -92,6 +92,38 @@ gpuTest('stages run one by one, --from the checkpoint of the one before, end as 
   }),
 );
 
+gpuTest(
+  'stage 2 with labelled partners alone, one patch of each: stopped half way, the result has the same bytes',
+  (device) =>
+    inFolder(async (folder) => {
+      const data = await phantoms(folder);
+      const stage2 = {
+        ...TINY.action?.stage2,
+        partner: 'labelled' as const,
+        supervisedBatch: false,
+        imageWeight: 'one' as const,
+        ...{ unlabelledVoxels: 0.5, pseudoDice: true, weakConfidence: 0, labelledBatch: 1, unlabelledBatch: 1 },
+      };
+      const only: TrainConfigInput = { ...TINY, action: { ...TINY.action, stages: ['2'], stage2 } };
+      const whole = memoryStore();
+      const events = watching();
+      await runTraining(await inputFor(device, data, only, whole), events);
+      assert.equal(events.stages, ['2 from 0']);
+      for (const losses of events.losses) {
+        assert.not.ok('supervised' in losses);
+        assert.ok(losses.unsupervised > 0.1, JSON.stringify(losses));
+      }
+      assert.ok(events.losses.some(({ contrast }) => contrast > 0));
+      assert.is(device.bytesHeld, 0);
+      const store = memoryStore();
+      for (let finished = false, starts = 0; !finished; starts++) {
+        assert.ok(starts < 5);
+        ({ finished } = await runTraining(await inputFor(device, data, only, store), watching(2)));
+      }
+      for (const [path, bytes] of whole.files) assert.equal(store.files.get(path), bytes, path);
+    }),
+);
+
 gpuTest('what an ablation leaves out is not in the log', (device) =>
   inFolder(async (folder) => {
     const data = await phantoms(folder);
@@ -139,6 +171,8 @@ test('what ACTION cannot run with is refused before training, with the way out',
       );
     await refused(['action.stage2.unlabelledBatch=1'], /takes a batch of 2 or more, but stage2\.unlabelledBatch is 1/);
     await refused(['action.global.tauT=0'], /global\.tauT is 0 but must be above 0/);
+    await refused(['action.stage2.supervisedBatch=false'], /supervisedBatch is false but .* set .* to 'labelled'/);
+    await refused(['action.stage2.partner=anything'], /'action\.stage2\.partner' is "anything", expected/);
     await refused(['action.stage2.tau=0'], /stage2\.tau is 0 but must be above 0/);
     await refused(['action.global.K=100000'], /K is 100000 but stage1a sees only 400 patches/);
     await refused(['action.local.window=40'], /window/);
