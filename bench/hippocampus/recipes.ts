@@ -31,11 +31,14 @@ const reference: Recipe = {
   action: { stage1a: { steps: 100 }, stage1b: { steps: 250 }, stage2: { steps: 350 } },
 };
 
-/** Our own: the reference with twice the steps for every method alike. Constants are chosen with --select, never on test cases. */
+/**
+ * Our own: 1200 steps for every method alike, and for ACTION a second cycle of stage 2 in place of a longer one. Chosen on the
+ * validation cases of --select (PyTorch, one labelled case, one seed: 0.806 after one cycle, 0.817 after two; bench/results.md).
+ */
 const best: Recipe = {
   every: reference.every,
   oneStage: { ...reference.oneStage, steps: 1200 },
-  action: { stage1a: { steps: 200 }, stage1b: { steps: 500 }, stage2: { steps: 700 } },
+  action: { stage1a: { steps: 100 }, stage1b: { steps: 300 }, stage2: { steps: 800, cycles: 2 } },
 };
 
 export const RECIPES = { reference, best } as const;
