@@ -12,6 +12,7 @@ import { type Command, Recording } from '../../engine/recording.ts';
 import { createStepCounters } from '../../engine/step_counters.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { gpuTest, run } from '../harness.ts';
+import { mappingsIn } from '../mappings.ts';
 import { bankRows, optionsOf, stage1Networks, stage1Run, viewsOf } from './stage1_run.ts';
 
 /** Small patches, so that many steps are quick; cells of one voxel, so that there are 27 windows all the same. */
@@ -40,22 +41,13 @@ gpuTest(
       assert.ok(commands.length > 100);
       assert.ok(commands.every(({ kind }) => ['dispatch', 'copy', 'clear'].includes(kind)));
     }
-    const prototype = Object.getPrototypeOf(first.program.bufferOf(first.log.loss)) as GPUBuffer;
-    const { mapAsync } = prototype;
-    let mappings = 0;
-    prototype.mapAsync = function (...options) {
-      mappings++;
-      return mapAsync.apply(this, options);
-    };
-    try {
+    const buffer = first.program.bufferOf(first.log.loss);
+    const inSteps = await mappingsIn(buffer, async () => {
       for (let i = 0; i < 3; i++) first.submit(i);
       await device.idle();
-      assert.is(mappings, 0);
-      await first.program.read(first.log.loss);
-      assert.is(mappings, 1);
-    } finally {
-      prototype.mapAsync = mapAsync;
-    }
+    });
+    assert.is(inSteps, 0);
+    assert.is(await mappingsIn(buffer, async () => void (await first.program.read(first.log.loss))), 1);
     const half = await saveState(first.stage.state);
     first.submit(3);
     const straight = await state(first);

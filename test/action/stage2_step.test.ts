@@ -6,39 +6,29 @@ import type { Device } from '../../engine/device.ts';
 import type { ParameterValues } from '../../engine/nn/parameters.ts';
 import { loadState, saveState } from '../../engine/nn/state.ts';
 import { gpuTest, run } from '../harness.ts';
+import { mappingsIn } from '../mappings.ts';
 import { optionsOf, type RunName, stage2Run } from './stage2_run.ts';
 
 type Run = Awaited<ReturnType<typeof stage2Run>>;
 const state = async ({ stage }: Run) => Object.fromEntries(await saveState(stage.state));
-
-/** Counts mappings of buffers while `body` runs. */
-async function mappingsIn(run: Run, body: () => Promise<void>): Promise<number> {
-  const prototype = Object.getPrototypeOf(run.program.bufferOf(run.log.loss)) as GPUBuffer;
-  const { mapAsync } = prototype;
-  let mappings = 0;
-  prototype.mapAsync = function (...options) {
-    mappings++;
-    return mapAsync.apply(this, options);
-  };
-  try {
-    await body();
-  } finally {
-    prototype.mapAsync = mapAsync;
-  }
-  return mappings;
-}
 
 gpuTest('replays, a resumed run and a run built anew agree to the bit; nothing is mapped in a step', async (device) => {
   for (const name of ['run_small', 'run_paper', 'run_pairs'] as RunName[]) {
     const first = await stage2Run(device, name);
     assert.ok(first.recording.commands.every(({ kind }) => ['dispatch', 'copy', 'clear'].includes(kind)));
     const begin = await saveState(first.stage.state);
-    const mappings = await mappingsIn(first, async () => {
+    const mappings = await mappingsIn(first.program.bufferOf(first.log.loss), async () => {
       for (let i = 0; i < 2; i++) first.submit(i);
       await device.idle();
     });
     assert.is(mappings, 0);
-    assert.is(await mappingsIn(first, async () => void (await first.program.read(first.log.loss))), 1);
+    assert.is(
+      await mappingsIn(
+        first.program.bufferOf(first.log.loss),
+        async () => void (await first.program.read(first.log.loss)),
+      ),
+      1,
+    );
     const half = await saveState(first.stage.state);
     first.submit(2);
     const straight = await state(first);
