@@ -23,15 +23,31 @@ export interface DemoOptions {
   readonly quiet?: boolean;
 }
 
-const PHANTOMS = { cases: 12, labelled: 2, test: 4, size: 32 };
-const STEPS = 280;
+const PHANTOMS = { cases: 12, labelled: 2, test: 4, size: 32, classes: 3 };
+const STEPS = 300;
 /** Small enough for two cores and a few minutes; patches that mostly hold a structure, since the phantoms' are small. */
 const PATCH = [24, 24, 24] as const;
 const RECIPE = ['network.channels=[8,16,32]', 'augmentation.foreground=0.5'];
+
+/** With the settings of each for a run of so many steps. */
 const METHODS = [
-  { name: 'supervised', method: 'supervised', set: ['optimiser.rate=0.3', 'optimiser.nesterov=true'] },
-  { name: 'ACTION', method: 'action', set: [] },
+  { name: 'supervised', method: 'supervised', settings: () => ['optimiser.nesterov=true'] },
+  { name: 'ACTION', method: 'action', settings: actionSettings },
 ] as const;
+
+/** Most of the steps go to labelled patches, since there are few; the banks are filled in the first half of stage 1a. */
+function actionSettings(steps: number): string[] {
+  const [first, second] = [Math.round(steps / 15), Math.round((8 * steps) / 15)];
+  const keys = Math.min(36, 4 * Math.max(1, Math.floor(first / 2)));
+  return [
+    `action.global.K=${keys}`,
+    `action.local.K=${keys}`,
+    `action.stage1a.steps=${first}`,
+    `action.stage1b.steps=${second}`,
+    `action.stage2.steps=${steps - first - second}`,
+    'action.stage1b.nesterov=true',
+  ];
+}
 
 /**
  * Makes phantoms, trains both methods on them, predicts the test volumes, scores and draws them. Each part takes over what an
@@ -45,7 +61,7 @@ export async function demo(directory: string, options: DemoOptions = {}): Promis
   if (force || !(await exists(join(data, 'dataset.json'))))
     await synth(data, { ...PHANTOMS, force: true, quiet: silent });
   const scored: Scored[] = [];
-  for (const { name, method, set } of METHODS) {
+  for (const { name, method, settings } of METHODS) {
     const run = join(directory, 'runs', method);
     const predictions = join(directory, 'predictions', method);
     const common = { gpu, force, quiet: silent };
@@ -55,7 +71,7 @@ export async function demo(directory: string, options: DemoOptions = {}): Promis
       method,
       steps,
       patch: PATCH,
-      set: [...RECIPE, ...set],
+      set: [...RECIPE, ...settings(steps)],
     });
     if (trained !== 0) return trained;
     const predicted = await predict(run, [data], { ...common, output: predictions, force: true });
