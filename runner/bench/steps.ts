@@ -1,0 +1,137 @@
+/** Whole training steps of every method, timed as the training loop runs them. */
+import type { Device } from '../../engine/device.ts';
+import { NumericError } from '../../engine/errors.ts';
+import type { Triple } from '../../engine/shape.ts';
+import type { Method, TrainConfig } from '../train/config.ts';
+import { stagesOf } from '../train/methods.ts';
+import type { Stage } from '../train/stage.ts';
+import type { Trainer } from '../train/trainer.ts';
+import { median, quantile } from './statistics.ts';
+import { CLASSES, syntheticCase } from './synthetic.ts';
+
+/** Steps of one stage of a method. Milliseconds are medians but for `p95Ms`. */
+export interface StepRow {
+  readonly method: Method;
+  readonly stage: string;
+  /** From one step's losses to the next one's, two steps being in flight as in training. */
+  readonly ms: number;
+  readonly p95Ms: number;
+  readonly samples: number;
+  /** The host's part: encoding the commands alone, and all of it (patches, uploads, encoding, submit). */
+  readonly encodeMs: number;
+  readonly hostMs: number;
+  /** Dispatches and copies. */
+  readonly commands: number;
+  /** What a device that allocates nothing counts beforehand, and what the device holds. */
+  readonly plannedBytes: number;
+  readonly heldBytes: number;
+  /** Of convolutions. */
+  readonly flops: number;
+  readonly flopsPerSecond: number;
+  /** Of the arithmetic peak: the floor's share of the time. */
+  readonly ofFma: number;
+}
+
+export interface StepEffort {
+  /** Steps before the clock starts, at least 1. */
+  readonly warmUp: number;
+  readonly samples: number;
+  /** Seconds a stage, after which fewer samples do, but at least 3. */
+  readonly seconds: number;
+}
+
+export interface StepBench {
+  readonly device: Device;
+  /** The same limits and traits, on a dry GPU. */
+  readonly dry: Device;
+  readonly flopsPerSecond: number;
+  readonly effort: StepEffort;
+}
+
+const FEWEST = 3;
+/** Volumes are larger than a patch by this factor, as augmentation reaches beyond it. */
+const MARGIN = 1.25;
+
+/** Times the stages of a configuration on synthetic cases, two labelled and two not. */
+export async function benchSteps(
+  bench: StepBench,
+  config: TrainConfig,
+  onRow: (row: StepRow) => void = () => undefined,
+): Promise<StepRow[]> {
+  const shape = config.patch.map((n) => Math.ceil(n * MARGIN)) as unknown as Triple;
+  const cases = {
+    labelled: [1, 2].map((seed) => syntheticCase(shape, seed, true)),
+    unlabelled: config.method === 'supervised' ? [] : [3, 4].map((seed) => syntheticCase(shape, seed, false)),
+  };
+  const rows: StepRow[] = [];
+  for (const stage of stagesOf(config)) {
+    const input = { ...cases, classes: CLASSES, offset: 0 };
+    const plan = await stage.create({ ...input, device: bench.dry, initialise: false });
+    const plannedBytes = plan.memory.total;
+    plan.destroy();
+    const before = bench.device.bytesHeld;
+    const trainer = await stage.create({ ...input, device: bench.device, initialise: true });
+    try {
+      const heldBytes = bench.device.bytesHeld - before;
+      const row = { ...(await timeSteps(bench, stage, trainer)), method: config.method, plannedBytes, heldBytes };
+      rows.push(row);
+      onRow(row);
+    } finally {
+      trainer.destroy();
+    }
+  }
+  return rows;
+}
+
+/** The losses of a step arrive while the next one is in flight, as in training; what arrives last of warming up starts the clock. */
+async function timeSteps(
+  { device, flopsPerSecond, effort }: StepBench,
+  { name }: Stage,
+  trainer: Trainer,
+): Promise<Omit<StepRow, 'method' | 'plannedBytes' | 'heldBytes'>> {
+  const { warmUp, samples, seconds } = effort;
+  const host: number[] = [];
+  const arrivals: number[] = [];
+  const inFlight: Promise<Record<string, number>>[] = [];
+  const enough = () => {
+    const timed = arrivals.length - warmUp;
+    return timed >= samples || (timed >= FEWEST && performance.now() - arrivals[warmUp - 1] > 1000 * seconds);
+  };
+  while (!enough()) {
+    const start = performance.now();
+    inFlight.push(trainer.step(host.length));
+    host.push(performance.now() - start);
+    if (inFlight.length < trainer.depth) continue;
+    requireFinite(name, host.length, await (inFlight.shift() as Promise<Record<string, number>>));
+    arrivals.push(performance.now());
+  }
+  for (const losses of inFlight) requireFinite(name, host.length, await losses);
+  const times = arrivals.map((at, i) => at - arrivals[i - 1]).slice(warmUp);
+  const ms = median(times);
+  const rate = trainer.flops / (ms / 1000);
+  return {
+    ...{ stage: name, ms, p95Ms: quantile(times, 0.95), samples: times.length },
+    ...{ encodeMs: await encodeMs(device, trainer), hostMs: median(host.slice(warmUp)), commands: trainer.commands },
+    ...{ flops: trainer.flops, flopsPerSecond: rate, ofFma: rate / flopsPerSecond },
+  };
+}
+
+async function encodeMs(device: Device, trainer: Trainer): Promise<number> {
+  const times: number[] = [];
+  for (let i = 0; i < 9; i++) {
+    await device.idle();
+    const start = performance.now();
+    trainer.encode();
+    times.push(performance.now() - start);
+  }
+  return median(times);
+}
+
+function requireFinite(stage: string, step: number, losses: Readonly<Record<string, number>>): void {
+  for (const [name, value] of Object.entries(losses)) {
+    if (Number.isFinite(value)) continue;
+    throw new NumericError(
+      `'${name}' of ${stage} became ${value} within ${step} steps on noise, so its time means nothing; try another --patch or --channels`,
+    );
+  }
+}
