@@ -58,6 +58,7 @@ Commands:
   predict        segment volumes with a trained network
   evaluate       score predictions against labels
   demo           make phantoms, train, predict and compare, in minutes
+  bench          check and time kernels, training steps or prediction
 
 action3d VERB --help tells more about a verb. Numbers along axes are always in the order z,y,x.
 `;
@@ -155,7 +156,11 @@ const WORDS: [string, string][] = [
   ['predict x y -o z --overlap 1', "argument '1' is invalid. Give a number from 0 to below 1."],
   ['evaluate x y --units inch', "argument 'inch' is invalid. Give one of mm, voxel."],
   ['evaluate x y --min-dice 80', "argument '80' is invalid. Give a number from 0 to 1."],
-  ['demo --steps 0', "argument '0' is invalid. Give a whole number from 1."],
+  ['demo --steps 0', "argument '0' is invalid. Give a whole number from 30."],
+  ['bench kernels --max-regress 10', "argument '10' is invalid. Give a share such as 10% or 0.1."],
+  ['bench step --channels 8,0', "argument '8,0' is invalid. Give whole numbers from 1, separated by commas."],
+  ['bench speed', "error: bench has no subject 'speed'; give one of kernels, step, predict"],
+  ['bench step --ops norm', 'error: --ops means nothing to bench step; it is an option of bench kernels'],
   ['check ', 'error: an argument is empty; give it a value (is a variable of the shell not set?)'],
   ['synth x --seed ', "error: option '--seed <n>' argument '' is invalid. Give a whole number from 0."],
   ['predict x y -o ', 'error: an argument is empty; give it a value (is a variable of the shell not set?)'],

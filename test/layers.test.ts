@@ -20,11 +20,11 @@ const ops = /^engine\/ops\//;
 const nn = /^engine\/nn\//;
 const action = /^engine\/action\//;
 const baselines = /^engine\/baselines\//;
-const hostless = /^runner\/(data|train|predict|report)\//;
+const hostless = /^runner\/(data|train|predict|report|bench)\//;
 
 /** The first rule whose `files` fit a file holds for it. */
 const RULES: Rule[] = [
-  { files: /^engine\/index\.ts$/, may: [core, ops, nn, action] },
+  { files: /^engine\/index\.ts$/, may: [core, ops, nn, action, baselines] },
   { files: core, may: [core, shaders] },
   { files: ops, may: [core, shaders, ops] },
   { files: nn, may: [core, shaders, ops, nn] },

@@ -23,6 +23,21 @@ export function number(low: number, high = Infinity, options: { below?: boolean 
   };
 }
 
+/** `10%` or `0.1`, as a share of one. */
+export const share: Parser<number> = (text) => {
+  const match = /^(\d+(?:\.\d+)?|\.\d+)\s*(%?)$/.exec(text.trim());
+  const value = match ? Number(match[1]) / (match[2] ? 100 : 1) : Number.NaN;
+  if (value >= 0 && (match?.[2] || value <= 1)) return value;
+  throw new InvalidArgumentError('Give a share such as 10% or 0.1.');
+};
+
+/** `8,16,32` as whole numbers from 1. */
+export const counts: Parser<number[]> = (text) => {
+  const values = text.split(',').map(Number);
+  if (values.every((n) => Number.isInteger(n) && n > 0)) return values;
+  throw new InvalidArgumentError('Give whole numbers from 1, separated by commas.');
+};
+
 /** `32,48,32` as voxels along z, y, x. */
 export const voxels: Parser<Triple> = (text) => {
   const sizes = text.split(/[,x]/).map(Number);

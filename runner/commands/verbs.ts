@@ -2,9 +2,10 @@
  * The table of verbs. Each verb's work is a function in the file of its name, imported when the verb is used; the names of
  * its options are those of the flags (--max-hours is `maxHours`).
  */
+import { KERNEL_OPS } from '../bench/shapes.ts';
 import { METHODS } from '../train/config.ts';
 import { ABLATION_NAMES, ACTION_STAGES, PRESET_NAMES } from '../train/config_action.ts';
-import { bytes, countOrFile, number, oneOf, repeated, someOf, voxels, whole } from './arguments.ts';
+import { bytes, countOrFile, counts, number, oneOf, repeated, share, someOf, voxels, whole } from './arguments.ts';
 
 /** A flag as commander writes it, what it does, and how its word becomes a value. */
 export type Flag = readonly [flags: string, description: string, parse?: (text: string, before: never) => unknown];
@@ -182,10 +183,37 @@ export const VERBS: readonly Verb[] = [
     details:
       'Makes a small data set of phantoms in the folder (default: demo), trains on it supervised and with ACTION, predicts its test volumes with both, prints a table that compares them and the path of a picture.',
     flags: [
-      ['--steps <n>', 'training steps of each method (default: 280)', whole(1)],
+      ['--steps <n>', 'training steps of each method (default: 300)', whole(30)],
       ['--force', 'begin again where the folder holds an earlier demo'],
     ],
     examples: ['demo', 'demo /tmp/demo --gpu llvmpipe'],
     run: async ([dir], options) => (await import('./demo.ts')).demo(dir ?? 'demo', options),
+  },
+  {
+    usage: 'bench <subject>',
+    summary: 'check and time kernels, training steps or prediction',
+    details:
+      'kernels: checks every kernel against float64, then times it beside the peaks of an FMA loop and a copy in the same process. step: whole training steps of every method and stage on synthetic cases. predict: sliding-window prediction of a volume. Sizes without options suit the adapter; on a software adapter they take about a minute.',
+    flags: [
+      ['--ops <names>', `kernels: only some of ${KERNEL_OPS.join(', ')}`, someOf(...KERNEL_OPS)],
+      ['--shapes <file>', 'kernels: JSON list of {op, name, input, out, kernel} to take instead'],
+      ['--baseline <file>', 'kernels: compare with what --json printed earlier; exit with 8 where one is slower'],
+      ['--max-regress <share>', 'kernels: by more than this share (default: 10%)', share],
+      ['--method <names>', `step: only some of ${METHODS.join(', ')}`, someOf(...METHODS)],
+      ['--precision <name>', 'step: fp32 is what there is so far (default: fp32)', oneOf('fp32')],
+      ['--size <z,y,x>', 'predict: voxels of the volume', voxels],
+      ['--patch <z,y,x>', 'step, predict: voxels of a patch or window', voxels],
+      ['--batch <n>', 'step, predict: patches a step, windows a pass', whole(1)],
+      ['--channels <list>', 'step, predict: feature channels of each level, for example 8,16,32,64', counts],
+      ['--repeats <n>', 'samples of each time (default: by the adapter)', whole(1)],
+    ],
+    examples: [
+      'bench kernels',
+      'bench kernels --ops conv3d,norm --json > baseline.json',
+      'bench kernels --ops conv3d,norm --baseline baseline.json --max-regress 10%',
+      'bench step --patch 32,48,32 --batch 2 --channels 8,16,32,64 --method supervised',
+      'bench predict --size 128,256,256 --patch 80,112,112 --batch 2',
+    ],
+    run: async ([subject], options) => (await import('./bench.ts')).bench(subject, options),
   },
 ];
