@@ -1,3 +1,4 @@
+import { CheckError } from '../../engine/errors.ts';
 import type { Triple } from '../../engine/shape.ts';
 import type { Peaks } from '../bench/peaks.ts';
 import { benchVolumes, type VolumeRow, type VolumeShape } from '../bench/volumes.ts';
@@ -21,7 +22,8 @@ const SAMPLES = { software: 3, hardware: 10 };
  * Times sliding-window prediction of whole volumes.
  *
  * @returns exit code 0
- * @throws UsageError for a patch that the network cannot halve, CheckError where the labels are not the network's classes
+ * @throws UsageError for a patch that the network cannot halve, CheckError, after everything is printed, where
+ * the labels are not the network's classes
  */
 export async function benchPredictCommand(options: BenchOptions): Promise<number> {
   const report = await benchSession(options, async ({ device, opened, place, status, peaks: measure }) => {
@@ -38,5 +40,9 @@ export async function benchPredictCommand(options: BenchOptions): Promise<number
     return { subject: 'predict', place, ...shape, peaks, ...row } as const;
   });
   process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : predictText(report)}\n`);
-  return 0;
+  const { voxels, different, ok } = report.check;
+  if (ok) return 0;
+  throw new CheckError(
+    `${different} of the ${voxels} labels of a window are not the network's classes; compare the kernels with action3d bench kernels`,
+  );
 }

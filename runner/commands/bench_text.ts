@@ -65,12 +65,16 @@ export function stepsText(report: StepsReport): string {
 }
 
 export function predictText(report: PredictReport): string {
-  const { place, peaks, size, patch, batch, channels } = report;
+  const { place, peaks, size, patch, batch, channels, check } = report;
   const rows = [
     ['volumes a minute', significant(report.volumesPerMinute, 3)],
     ['voxels a second', count(report.voxelsPerSecond)],
     ['volume', `${significant(report.ms, 3)} ms (median of ${report.samples}, p95 ${significant(report.p95Ms, 3)})`],
     ['windows', `${report.windows}, half overlapping`],
+    [
+      'check',
+      `${count(check.voxels - check.different)} of ${count(check.voxels)} labels of a window are the network's`,
+    ],
     [
       'convolutions',
       `${significant(report.flops / 1e9, 3)} GFLOP at ${significant(report.flopsPerSecond / 1e9, 3)} GFLOP/s, ${percent(report.ofFma)} of FMA`,

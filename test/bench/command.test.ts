@@ -112,7 +112,10 @@ test('step: every stage of a method, planned bytes are those held; predict: volu
   assert.is(predicted.code, 0, String(predicted.failure));
   assert.match(predicted.text, /\nvolume 12 x 10 x 8, window 8 x 8 x 8 \(z, y, x\), 2 a pass, U-Net 4-8, fp32\n/);
   assert.match(predicted.text, /\nvolumes a minute +\d/);
-  assert.match(predicted.text, /\nwindows +4, half overlapping\n/);
+  assert.match(
+    predicted.text,
+    /\nwindows +4, half overlapping\ncheck +51\d of 512 labels of a window are the network's\n/,
+  );
 });
 
 test('a subject that is not there, options of another one and files that are not there are told before a GPU is asked', async () => {

@@ -20,7 +20,13 @@ export const lossOp: KernelOp = (device, { input }) => {
     return values.map((value) => value - log);
   }
 
-  function totals() {
+  let known: ReturnType<typeof sums> | undefined;
+  const totals = () => {
+    known ??= sums();
+    return known;
+  };
+
+  function sums() {
     const intersection = new Float64Array(classes);
     const denominator = new Float64Array(classes);
     let ce = 0;
