@@ -36,10 +36,9 @@ test('a comparison lets float32 pass and nothing more', () => {
 
 test('samples include the first and the last place, are no more than there are, and fewer where sums are long', () => {
   assert.equal(places(1, 10), [0]);
-  assert.equal(
-    [...places(3, 10)].sort(),
-    [0, 1, 2].filter((i) => places(3, 10).includes(i)),
-  );
+  const few = places(3, 10);
+  assert.ok(few.includes(0) && few.includes(2) && few.every((i) => [0, 1, 2].includes(i)));
+  assert.is(new Set(few).size, few.length);
   const many = places(1_000_000, 256);
   assert.ok(many.includes(0) && many.includes(999_999) && many.length > 250);
   assert.equal([sampleCount(1), sampleCount(10_000), sampleCount(1e9)], [256, 200, 8]);
