@@ -21,6 +21,9 @@ export interface MatmulWindowsVariant {
 /** Rows of y an invocation owns. */
 export const MATMUL_WINDOW_ROWS = 8;
 
+/** vec4 columns of a packed block: 128 elements, so that a window holds 128 rows. */
+export const BLOCK = 32;
+
 /**
  * matmul_windows: y = op(a) b (+ bias) or y += op(a) b for adapters that read uniform buffers much faster than storage
  * buffers (conv3d_windows): some rows and columns of y, and of k as many slices as windows of 64 KiB can be bound.

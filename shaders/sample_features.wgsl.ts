@@ -1,4 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
+import { BLOCK } from './matmul_windows.wgsl.ts';
 import { interpolation, resizeFields } from './shared/interpolation.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
 
@@ -51,12 +52,13 @@ const AXES = 'xyz';
  * zero for taps outside the patch. Rows of points in other passes are left alone, or zeroed by the `first` pass of a level.
  *
  * layout   x [samples, d, h, w, pitch vec4], a pass that holds the patch's samples first_sample..; points u32 [rows] of
- *          voxels (((n od + z) oh + y) ow + x), others are none; y [rows, taps, tap_pitch vec4], this level's from `at` on
+ *          voxels (((n od + z) oh + y) ow + x), others are none; y [rows, taps, tap_pitch vec4], this level's from `at` on, or with
+ *          `blocks` in blocks of BLOCK vec4 columns (matmul_windows)
  * owns     one vec4 of a point, all its taps in registers; neighbours neighbouring channels
  * cost     a load of each voxel that the point and its taps read, summed axis by axis, and a store a tap
  * mirror   test/reference/sample_features.ts
  */
-export function sampleFeaturesKernel(neighbourhood: Neighbourhood, first: boolean): Kernel {
+export function sampleFeaturesKernel(neighbourhood: Neighbourhood, first: boolean, blocks: boolean): Kernel {
   const n = neighbourhood;
   const taps = n ** 3;
   const yx = (line: (ty: number, tx: number) => string) => repeat(n, (ty) => repeat(n, (tx) => line(ty, tx)));
@@ -64,7 +66,7 @@ export function sampleFeaturesKernel(neighbourhood: Neighbourhood, first: boolea
     'sample_features',
     wgsl`
 struct Params {
-  count: u32, pitch: u32, first_sample: u32, samples: u32, tap_pitch: u32, at: u32,
+  count: u32, rows: u32, pitch: u32, first_sample: u32, samples: u32, tap_pitch: u32, at: u32,
   ${resizeFields}
 }
 @group(0) @binding(0) var<uniform> p: Params;
@@ -73,16 +75,23 @@ struct Params {
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 ${interpolation}
 ${points(neighbourhood)}
+fn out(row: u32, tap: u32, unit: u32) -> u32 {
+  let column = tap * p.tap_pitch + p.at + unit;
+#if ${blocks}
+  return (column / ${BLOCK}u * p.rows + row) * ${BLOCK}u + column % ${BLOCK}u;
+#else
+  return row * ${taps}u * p.tap_pitch + column;
+#endif
+}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
   let unit = i % p.pitch;
   let row = i / p.pitch;
-  let out = row * ${taps}u * p.tap_pitch + p.at + unit;
   let at = place(points[row]);
   if (points[row] == 0xffffffffu || u32(at.x) < p.first_sample || u32(at.x) >= p.first_sample + p.samples) {
 #if ${first}
-    for (var tap = 0u; tap < ${taps}u; tap++) { y[out + tap * p.tap_pitch] = vec4f(0.0); }
+    for (var tap = 0u; tap < ${taps}u; tap++) { y[out(row, tap, unit)] = vec4f(0.0); }
 #endif
     return;
   }
@@ -104,7 +113,7 @@ ${flatMain}
     }
     ${repeat(n, (tz) => yx((ty, tx) => `y${tz}${ty}${tx} += wz.${AXES[tz]} * plane${ty}${tx};`))}
   }
-  ${repeat(n, (tz) => yx((ty, tx) => `y[out + ${(tz * n + ty) * n + tx}u * p.tap_pitch] = y${tz}${ty}${tx};`))}
+  ${repeat(n, (tz) => yx((ty, tx) => `y[out(row, ${(tz * n + ty) * n + tx}u, unit)] = y${tz}${ty}${tx};`))}
 }
 `,
   );

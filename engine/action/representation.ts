@@ -3,6 +3,7 @@ import type { ParameterSpec } from '../nn/parameter_layout.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { l2Normalize } from '../ops/l2_normalize.ts';
 import { linear, matmul } from '../ops/matmul.ts';
+import type { PackedOperands } from '../ops/matmul_windows.ts';
 import { type SampleFeaturesOptions, sampleFeatures, tapChannels } from '../ops/sample_features.ts';
 import type { Recording } from '../recording.ts';
 import { padChannels, type Triple } from '../shape.ts';
@@ -19,8 +20,8 @@ export interface RepresentationHead {
   readonly kind: HeadKind;
   readonly specs: readonly ParameterSpec[];
   readonly sampling: SampleFeaturesOptions;
-  /** Rows of sampleFeatures [Q, taps * channels] to representations [Q, d], not normalised. */
-  forward(rec: Recording, parameters: Parameters, sampled: Tensor): Tensor;
+  /** Rows of sampleFeatures [Q, taps * channels], made with `packed` if given, to representations [Q, d], not normalised. */
+  forward(rec: Recording, parameters: Parameters, sampled: Tensor, packed?: PackedOperands): Tensor;
 }
 
 export interface HeadOptions {
@@ -62,8 +63,8 @@ export function representationHead(
       { name: 'representation.out.bias', shape: [headChannels], init: second },
     ],
     sampling: { size: patch, neighbourhood: 3, alignCorners },
-    forward(rec, parameters, sampled) {
-      const convolved = matmul(rec, sampled, parameters.get('representation.conv.weight'));
+    forward(rec, parameters, sampled, packed) {
+      const convolved = matmul(rec, sampled, parameters.get('representation.conv.weight'), { packed });
       return linear(
         rec,
         convolved,
@@ -82,7 +83,8 @@ export function represent(
   levels: FeatureLevels,
   points: Tensor,
 ): Tensor {
-  return head.forward(rec, parameters, sampleFeatures(rec, levels, points, head.sampling));
+  const packed = head.kind === 'dense-3x3x3' ? ([] as PackedOperands) : undefined;
+  return head.forward(rec, parameters, sampleFeatures(rec, levels, points, head.sampling, packed), packed);
 }
 
 /** Sampled features of keys that are held at once, unless told otherwise. */

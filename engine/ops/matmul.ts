@@ -11,6 +11,8 @@ export interface MatmulOptions {
   transposeB?: boolean;
   /** [n], added to every row of y. */
   bias?: Tensor;
+  /** Operands that lie in blocks already (sampleFeatures). */
+  packed?: PackedOperands;
 }
 
 /** Products with fewer invocations than this split a long inner axis. */
@@ -24,7 +26,7 @@ const SLICE_DEPTH = 256;
  */
 export function matmul(rec: Recording, a: Tensor, b: Tensor, options: MatmulOptions = {}): Tensor {
   const { transposeA = false, transposeB = false, bias } = options;
-  const packed: PackedOperands = new Map();
+  const { packed = [] } = options;
   const y = product(rec, a, b, { ...options, packed });
   const inputs = bias ? [a, b, bias] : [a, b];
   return rec.node('matmul', inputs, y, (dy, gradients) => {
@@ -49,13 +51,7 @@ export function matmulInto(rec: Recording, a: Tensor, b: Tensor, y: Tensor, opti
   return product(rec, a, b, options, y);
 }
 
-function product(
-  rec: Recording,
-  a: Tensor,
-  b: Tensor,
-  options: MatmulOptions & { packed?: PackedOperands },
-  into?: Tensor,
-): Tensor {
+function product(rec: Recording, a: Tensor, b: Tensor, options: MatmulOptions, into?: Tensor): Tensor {
   const { transposeA = false, transposeB = false, bias, packed } = options;
   const [m, k] = transposeA ? [channels(a), rows(a)] : [rows(a), channels(a)];
   const [inner, n] = transposeB ? [channels(b), rows(b)] : [rows(b), channels(b)];

@@ -1,5 +1,5 @@
 import { packWeightsKernel } from '../../shaders/conv3d.wgsl.ts';
-import { MATMUL_WINDOW_ROWS, matmulWindowsKernel } from '../../shaders/matmul_windows.wgsl.ts';
+import { BLOCK, MATMUL_WINDOW_ROWS, matmulWindowsKernel } from '../../shaders/matmul_windows.wgsl.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv } from '../shape.ts';
 import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
@@ -11,8 +11,6 @@ import { uniformAlignment, WINDOW, windowable, windowOf } from './uniform_window
  * so that a window holds a useful part of it is copied into blocks of BLOCK vec4 columns first.
  */
 
-/** vec4 columns of a packed block: 128 elements, so that a window holds 128 rows. */
-const BLOCK = 32;
 /** Rows with more vec4 than this are packed. */
 const WIDEST = 64;
 /** Pairs of windows in one dispatch: with the parameters 11 of the 12 uniform bindings that every adapter has. */
@@ -29,15 +27,33 @@ interface Blocks {
   readonly columns: number;
 }
 
-/** Packed operands of a product, for its gradients to use again. */
-export type PackedOperands = Map<Tensor, Blocks>;
+/** Operands by the tensor they stand for: packed once for a product and its gradients, or never laid out in any other way. */
+export type PackedOperands = { readonly matrix: Tensor; readonly blocks: Blocks }[];
+
+function packedOf(packed: PackedOperands | undefined, m: Tensor): Blocks | undefined {
+  const same = ({ storage, offset, pitch }: Tensor) =>
+    storage === m.storage && offset === m.offset && pitch === m.pitch;
+  return packed?.find(({ matrix }) => same(matrix) && rows(matrix) === rows(m))?.blocks;
+}
+
+/**
+ * Memory for a matrix [rows, columns] that only products read, in blocks where they would be packed from it: registered in
+ * `packed`, the matrix itself need not be written. Undefined where products read it as it is.
+ */
+export function blocksFor(rec: Recording, matrix: Tensor, packed: PackedOperands): Tensor | undefined {
+  const columns = matrix.pitch / 4;
+  if (!rec.device.uniformWindows || columns <= WIDEST) return undefined;
+  const storage = rec.tensor([ceilDiv(columns, BLOCK) * rows(matrix) * BLOCK, 4], `${matrix.label}.blocks`);
+  packed.push({ matrix, blocks: { storage, rows: rows(matrix), pitch: BLOCK, columns: ceilDiv(channels(matrix), 4) } });
+  return storage;
+}
 
 /** The blocks of m or of its transpose. */
 function blocks(rec: Recording, m: Tensor, transpose: boolean, packed?: PackedOperands): Blocks {
-  const known = transpose ? undefined : packed?.get(m);
+  const known = transpose ? undefined : packedOf(packed, m);
   if (known) return known;
   const found = makeBlocks(rec, m, transpose);
-  if (!transpose) packed?.set(m, found);
+  if (!transpose) packed?.push({ matrix: m, blocks: found });
   return found;
 }
 
@@ -71,7 +87,8 @@ export interface WindowProduct {
 /** y = op(a) op(b) + bias as in matmul, where windows serve and pay; says whether it did. */
 export function matmulWindows(rec: Recording, a: Tensor, b: Tensor, y: Tensor, product: WindowProduct): boolean {
   const { transposeA, transposeB, bias, packed, m, n, k } = product;
-  if (!rec.device.uniformWindows || m * n * k < WORTH) return false;
+  const only = packedOf(packed, a) || packedOf(packed, b);
+  if (!rec.device.uniformWindows || (m * n * k < WORTH && !only)) return false;
   const left = blocks(rec, a, false, packed);
   const right = blocks(rec, b, transposeB, packed);
   const alignment = uniformAlignment(rec);

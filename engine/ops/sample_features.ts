@@ -12,6 +12,7 @@ import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape, product, type Triple } from '../shape.ts';
 import { channels, type Tensor, volumeShape } from '../tensor.ts';
+import { blocksFor, type PackedOperands } from './matmul_windows.ts';
 import { axisMap, resizeParams } from './resize3d.ts';
 
 export interface SampleFeaturesOptions {
@@ -48,6 +49,7 @@ export function tapChannels(levels: readonly (readonly Tensor[])[]): number {
  *
  * @param levels of each level its passes [N, d, h, w, C], which hold consecutive samples; the same passes on every level
  * @param points dense u32 [Q] of voxels ((n z + z) y + y) x + x at `size`; past the last one for none: a row of zeros
+ * @param packed for a result that goes into products with the same `packed` only: it is then written in their blocks, if any
  * @returns [Q, taps * tapChannels(levels)], tap major, z slowest
  */
 export function sampleFeatures(
@@ -55,6 +57,7 @@ export function sampleFeatures(
   levels: readonly (readonly Tensor[])[],
   points: Tensor,
   options: SampleFeaturesOptions,
+  packed?: PackedOperands,
 ): Tensor {
   const { neighbourhood } = options;
   if (points.dtype !== 'u32' || points.shape.length !== 1) {
@@ -67,14 +70,15 @@ export function sampleFeatures(
   const tapPitch = tapChannels(levels) / 4;
   const rows = channels(points);
   const y = rec.tensor([rows, taps * tapPitch * 4], 'sampled_features');
+  const blocks = packed && blocksFor(rec, y, packed);
   for (const { x, firstSample, at, first } of sources) {
     const [samples, ...from] = volumeShape(x, 'sampleFeatures');
     const count = (rows * x.pitch) / 4;
     rec.dispatch(
-      sampleFeaturesKernel(neighbourhood, first),
-      { x, points, y },
+      sampleFeaturesKernel(neighbourhood, first, blocks !== undefined),
+      { x, points, y: blocks ?? y },
       {
-        ...{ count, pitch: x.pitch / 4, first_sample: firstSample, samples, tap_pitch: tapPitch, at },
+        ...{ count, rows, pitch: x.pitch / 4, first_sample: firstSample, samples, tap_pitch: tapPitch, at },
         ...resizeParams(spatial(from), options.size, options.alignCorners),
       },
       count,
