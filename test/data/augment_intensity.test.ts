@@ -65,7 +65,9 @@ gpuTest('a stream uploads what it draws, a function of seed, stream, step and sa
   for (const [b, sample] of samples.entries()) packIntensity(expected, b, sample);
   assert.equal(await device.read(stream.params), expected);
   assert.equal(make().draw(9), samples);
-  const contrasts = [make(), make({ seed: 5 }), make({ stream: HOST_STREAMS.teacherIntensity })].flatMap((s) => s.draw(9));
+  const contrasts = [make(), make({ seed: 5 }), make({ stream: HOST_STREAMS.teacherIntensity })].flatMap((s) =>
+    s.draw(9),
+  );
   assert.is(new Set([...contrasts, ...stream.draw(10)].map(({ contrast }) => contrast)).size, 12);
   assert.is(stream.blur, true);
   assert.is(make({ strength: 1 }).blur, false);
