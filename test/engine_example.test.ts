@@ -58,7 +58,10 @@ gpuTest('the example is the one in the documentation', async () => {
 });
 
 /** Parts of other ops. */
-const INTERNAL = ['conv3d_tiles', 'conv3d_windows', 'copy_channels', 'norm_passes', 'pool_extents'];
+const INTERNAL = [
+  ...['conv3d_tiles', 'conv3d_windows', 'copy_channels', 'matmul_windows', 'norm_passes', 'pool_extents'],
+  'uniform_windows',
+];
 /** Parts of the method: engine/action exports what users need of them. */
 const METHOD = ['centre', 'info_nce', 'location_similarity', 'mean_cosine', 'sample_features'];
 
