@@ -191,7 +191,17 @@ export function checkAction(action: ActionConfig, wished: Whole): Required<Whole
   const idle = ACTION_STAGES.filter((stage) => !stages.some((run) => run.stage === stage)).map((s) => SECTION_OF[s]);
   const asRun = { ...action };
   for (const name of idle) asRun[name] = { ...action[name], steps: 0 } as never;
-  if (stages.some(({ stage }) => stage !== '2')) checkStage1(asRun);
-  if (stages.some(({ stage }) => stage === '2')) checkStage2(asRun);
+  try {
+    if (stages.some(({ stage }) => stage !== '2')) checkStage1(asRun);
+    if (stages.some(({ stage }) => stage === '2')) checkStage2(asRun);
+  } catch (failure) {
+    if (!(failure instanceof UsageError)) throw failure;
+    throw new UsageError(asSettings(failure.message), { cause: failure });
+  }
   return { steps, batch: Math.max(1, Math.floor(batch)) };
+}
+
+/** The engine's names of options as --set knows them. */
+function asSettings(message: string): string {
+  return message.replace(/(?<![.\w])(teacher|global|local|stage1a|stage1b|stage2)\.(?=\w)/g, 'action.$1.');
 }

@@ -169,12 +169,15 @@ test('what ACTION cannot run with is refused before training, with the way out',
         code,
         message,
       );
-    await refused(['action.stage2.unlabelledBatch=1'], /takes a batch of 2 or more, but stage2\.unlabelledBatch is 1/);
+    await refused(['action.stage2.unlabelledBatch=1'], /takes a batch of 2 or more, but action\.stage2\.unlabelledBatch is 1/);
     await refused(['action.global.tauT=0'], /global\.tauT is 0 but must be above 0/);
     await refused(['action.stage2.supervisedBatch=false'], /supervisedBatch is false but .* set .* to 'labelled'/);
     await refused(['action.stage2.partner=anything'], /'action\.stage2\.partner' is "anything", expected/);
     await refused(['action.stage2.tau=0'], /stage2\.tau is 0 but must be above 0/);
-    await refused(['action.global.K=100000'], /K is 100000 but stage1a sees only 400 patches/);
+    await refused(
+      ['action.global.K=100000'],
+      /action\.global\.K is 100000 but stage1a sees only 400 patches .* use a smaller action\.global\.K/,
+    );
     await refused(['action.local.window=40'], /window/);
     await refused(['action.stage2.stepz=4'], /'action\.stage2\.stepz' is not an option/);
     await refused(
