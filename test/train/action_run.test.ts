@@ -169,7 +169,10 @@ test('what ACTION cannot run with is refused before training, with the way out',
         code,
         message,
       );
-    await refused(['action.stage2.unlabelledBatch=1'], /takes a batch of 2 or more, but action\.stage2\.unlabelledBatch is 1/);
+    await refused(
+      ['action.stage2.unlabelledBatch=1'],
+      /takes a batch of 2 or more, but action\.stage2\.unlabelledBatch is 1/,
+    );
     await refused(['action.global.tauT=0'], /global\.tauT is 0 but must be above 0/);
     await refused(['action.stage2.supervisedBatch=false'], /supervisedBatch is false but .* set .* to 'labelled'/);
     await refused(['action.stage2.partner=anything'], /'action\.stage2\.partner' is "anything", expected/);
