@@ -5,7 +5,8 @@
  *
  *   npx tsx bench/stage2_cost.ts [--gpu auto] [--rounds 9] [--preset small,paper] [--kernels 12]
  *
- * Time is CPU time of the worker threads on a software adapter, wall time on a GPU; the other one is printed beside it.
+ * Time is CPU time of the worker threads on a software adapter, wall time on a GPU. Medians; the ratio is the median of the
+ * rounds' ratios, since what else the machine does changes from round to round.
  */
 import { parseArgs } from 'node:util';
 import { actionPresets } from '../engine/action/options.ts';
@@ -94,11 +95,12 @@ async function compare(preset: keyof typeof actionPresets): Promise<boolean> {
   const [withStage2, networkAlone]: Awaited<ReturnType<typeof timed>>[][] = [[], []];
   for (let round = 0; round < Number(values.rounds); round++) {
     counters.setStep(round);
-    withStage2.push(await timed(step));
-    networkAlone.push(await timed(network));
+    const turns = [async () => withStage2.push(await timed(step)), async () => networkAlone.push(await timed(network))];
+    for (const turn of round % 2 ? turns : turns.reverse()) await turn();
   }
   const of = (rounds: typeof withStage2, what: 'ms' | 'wall') => median(rounds.map((round) => round[what]));
-  const ratio = of(withStage2, 'ms') / of(networkAlone, 'ms');
+  const ratioOf = (what: 'ms' | 'wall') => median(withStage2.map((round, i) => round[what] / networkAlone[i][what]));
+  const ratio = ratioOf('ms');
   const row = (name: string, rounds: typeof withStage2, commands: number) => [
     name,
     of(rounds, 'ms').toFixed(0),
@@ -111,7 +113,7 @@ async function compare(preset: keyof typeof actionPresets): Promise<boolean> {
       head,
       row('stage 2', withStage2, whole.commands.length),
       row('network passes', networkAlone, alone.commands.length),
-      ['ratio', ratio.toFixed(3), (of(withStage2, 'wall') / of(networkAlone, 'wall')).toFixed(3), ''],
+      ['ratio', ratio.toFixed(3), ratioOf('wall').toFixed(3), ''],
     ]),
   );
 
