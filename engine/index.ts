@@ -1,6 +1,6 @@
 /**
  * action3d's engine: a small autograd engine for 3D networks on hand-written WGSL kernels. Work is recorded once, then replayed:
- * memory planned, no host in between, the same bits every time. It is given a GPUDevice and knows no disk, page or process.
+ * memory planned, no host in between, the same bits every time. It is given a GPUDevice and knows neither disk nor page.
  *
  * Tensors are float32 [N, D, H, W, C] or [rows, C], labels dense u32 [N, D, H, W]; triples are [z, y, x]. Training a network on
  * one batch, `gpu` being a GPUDevice, `voxels` and `classes` arrays of 8 x 8 x 8 numbers:

@@ -155,7 +155,7 @@ class Run {
         },
         this.times,
       ).catch((failure) => this.explain(failure, trainer, offset, Math.min(begun + 1, end)));
-      return { step, state: await saveState(trainer.state) };
+      return { step, state: this.saved.groups }; // the loop ends with a checkpoint
     } finally {
       trainer.destroy();
     }
@@ -185,9 +185,8 @@ class Run {
   }
 
   private async save(path: string, stage: Stage, trainer: Trainer, step: number): Promise<void> {
-    const groups = await saveState(trainer.state);
-    assertFinite(groups, step);
-    this.saved = { step, groups };
+    if (this.saved.step !== step) this.saved = { step, groups: await finiteState(trainer, step) };
+    const { groups } = this.saved;
     const checkpoint = { ...this.identity, stage: stage.name, step, best: this.best, groups };
     await this.input.store.write(path, encodeCheckpoint(checkpoint));
   }
@@ -209,7 +208,9 @@ async function runHash(config: TrainConfig, split: string): Promise<string> {
   return configHash({ config: matters, split });
 }
 
-function assertFinite(groups: State, step: number): void {
+/** The state for a checkpoint. Errors: NumericError for one that holds a NaN or an infinity. */
+async function finiteState(trainer: Trainer, step: number): Promise<State> {
+  const groups = await saveState(trainer.state);
   for (const [group, values] of groups) {
     for (const [name, { data }] of values) {
       const at = data.findIndex((value) => !Number.isFinite(value));
@@ -219,4 +220,5 @@ function assertFinite(groups: State, step: number): void {
       );
     }
   }
+  return groups;
 }
