@@ -92,6 +92,7 @@ export {
 } from './nn/create_optimiser.ts';
 export { emaUpdate } from './nn/ema.ts';
 export * as init from './nn/init.ts';
+export { type Learner, learn } from './nn/learn.ts';
 export * from './nn/losses.ts';
 export type { Clip, Optimiser } from './nn/optimiser.ts';
 export type { ParameterLayout, ParameterSpec } from './nn/parameter_layout.ts';

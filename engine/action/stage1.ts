@@ -1,4 +1,4 @@
-import { gradientNorm } from '../nn/clip.ts';
+import { learn } from '../nn/learn.ts';
 import type { UnetMode } from '../nn/unet3d.ts';
 import { add, scale, scaleBy } from '../ops/elementwise.ts';
 import { sliceBatch } from '../ops/slice.ts';
@@ -110,9 +110,7 @@ function update(rec: Recording, stage: Stage1, loss: Tensor): Tensor {
   const { networks, optimisers, substage, scalars } = stage;
   const { student, teacher, options } = networks;
   const { clip } = substage === '1a' ? options.stage1a : options.stage1b;
-  rec.backward(loss, { leaves: optimisers.flatMap(({ parameters }) => parameters.leaves()) });
-  const norm = gradientNorm(rec, ...optimisers.map(({ parameters }) => parameters));
-  for (const { optimiser } of optimisers) optimiser.step(rec, clip > 0 ? { norm, maxNorm: clip } : undefined);
+  const norm = learn(rec, loss, optimisers, clip);
   if (options.teacher.update === 'after') updateTeacher(rec, teacher, student, scalars);
   return norm;
 }

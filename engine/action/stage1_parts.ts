@@ -1,5 +1,5 @@
 import type { Device } from '../device.ts';
-import type { Optimiser } from '../nn/optimiser.ts';
+import type { Learner } from '../nn/learn.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { polyRate } from '../nn/schedule.ts';
 import { sgd } from '../nn/sgd.ts';
@@ -45,7 +45,7 @@ export interface Stage1 {
   readonly networks: Stage1Networks;
   readonly substage: Substage;
   readonly parts: readonly Part[];
-  readonly optimisers: readonly { readonly parameters: Parameters; readonly optimiser: Optimiser }[];
+  readonly optimisers: readonly Learner[];
   readonly scalars: StepScalars<Stage1Scalar>;
   /** Uploads what step 0, 1, ... of the substage needs. */
   setStep(step: number): void;

@@ -1,5 +1,5 @@
-import { gradientNorm } from '../nn/clip.ts';
 import { emaUpdate } from '../nn/ema.ts';
+import { learn } from '../nn/learn.ts';
 import type { UnetMode, UnetOutput } from '../nn/unet3d.ts';
 import { concatBatch } from '../ops/concat_batch.ts';
 import { add, scale, scaleBy } from '../ops/elementwise.ts';
@@ -155,11 +155,7 @@ function studentPasses(
 
 /** Backward, clipped SGD, teacher right after it. Returns the gradient norm before clipping. */
 function update(rec: Recording, { student, teacher, optimisers, scalars, options }: Stage2, loss: Tensor): Tensor {
-  const sets = optimisers.map(({ parameters }) => parameters);
-  rec.backward(loss, { leaves: sets.flatMap((parameters) => parameters.leaves()) });
-  const norm = gradientNorm(rec, ...sets);
-  const { clip } = options.stage2;
-  for (const { optimiser } of optimisers) optimiser.step(rec, clip > 0 ? { norm, maxNorm: clip } : undefined);
+  const norm = learn(rec, loss, optimisers, options.stage2.clip);
   emaUpdate(rec, teacher, student.network, scalars);
   return norm;
 }

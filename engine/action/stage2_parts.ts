@@ -1,5 +1,5 @@
 import type { Device } from '../device.ts';
-import type { Optimiser } from '../nn/optimiser.ts';
+import type { Learner } from '../nn/learn.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { emaDecay, polyRate, sigmoidRamp } from '../nn/schedule.ts';
 import { sgd } from '../nn/sgd.ts';
@@ -24,7 +24,7 @@ export interface Stage2 {
   /** `head` is undefined with ancoWeight 0. */
   readonly student: { readonly network: Parameters; readonly head?: Parameters };
   readonly teacher: Parameters;
-  readonly optimisers: readonly { readonly parameters: Parameters; readonly optimiser: Optimiser }[];
+  readonly optimisers: readonly Learner[];
   readonly scalars: StepScalars<Stage2Scalar>;
   /** Uploads what step 0, 1, ... of the stage needs. */
   setStep(step: number): void;

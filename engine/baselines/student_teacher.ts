@@ -1,9 +1,9 @@
 import type { StepLog } from '../action/stage2.ts';
 import { createTeacher, destroyTeacher } from '../action/teacher.ts';
 import type { Device } from '../device.ts';
-import { gradientNorm } from '../nn/clip.ts';
 import { createOptimiser, OPTIMISER_SCALARS, type OptimiserScalar, optimiserScalars } from '../nn/create_optimiser.ts';
 import { emaUpdate } from '../nn/ema.ts';
+import { learn } from '../nn/learn.ts';
 import type { Optimiser } from '../nn/optimiser.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { emaDecay, sigmoidRamp } from '../nn/schedule.ts';
@@ -90,9 +90,7 @@ export function recordStudent(
   const unsupervised = consistencyOf(unlabelled);
   const weighted = scaleBy(rec, unsupervised.consistency, scalars.tensor, scalars.index('consistency'));
   const loss = add(rec, supervised, weighted);
-  rec.backward(loss, { leaves: student.leaves() });
-  const norm = gradientNorm(rec, student);
-  optimiser.step(rec, options.clip > 0 ? { norm, maxNorm: options.clip } : undefined);
+  const norm = learn(rec, loss, [{ parameters: student, optimiser }], options.clip);
   emaUpdate(rec, teacher, student, scalars);
   return { loss, supervised, ce, dice, ...unsupervised, norm };
 }

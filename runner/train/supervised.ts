@@ -1,5 +1,5 @@
-import { gradientNorm } from '../../engine/nn/clip.ts';
 import { createOptimiser, OPTIMISER_SCALARS, optimiserScalars } from '../../engine/nn/create_optimiser.ts';
+import { learn } from '../../engine/nn/learn.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import { optimiserState, parametersState } from '../../engine/nn/state.ts';
 import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
@@ -37,9 +37,7 @@ export async function createSupervised(input: StageInput<ConfigOf<'supervised'>>
       const { image, labels } = patches.record(rec);
       const { logits } = network.forward(rec, student, image, studentDropout(counters));
       const { loss, ce, dice } = diceCrossEntropy(rec, logits, labels);
-      rec.backward(loss, { leaves: student.leaves() });
-      const norm = gradientNorm(rec, student);
-      optimiser.step(rec, options.clip > 0 ? { norm, maxNorm: options.clip } : undefined);
+      const norm = learn(rec, loss, [{ parameters: student, optimiser }], options.clip);
       return { loss, ce, dice, norm };
     },
     owned: [optimiser, scalars, student],
