@@ -2,12 +2,15 @@ import { ActionError, DeviceLostError, FitError, GpuValidationError } from './er
 import type { Kernel } from './kernel.ts';
 import { formatShape } from './shape.ts';
 import { type Dtype, fromStored, pitchOf, type Storage, storedBytes, type Tensor, toStored } from './tensor.ts';
+import type { ChooseWay } from './ways.ts';
 
 /** What ops choose their kernels by; a host's OpenedGpu has both. */
 export interface DeviceTraits {
   readonly software?: boolean;
   /** 'llvmpipe' is the one that matters so far. */
   readonly kind?: string;
+  /** What a tuner found out; the usual ways without it. */
+  readonly choose?: ChooseWay;
 }
 
 export interface TensorOptions {
@@ -31,6 +34,8 @@ export class Device {
   readonly software: boolean;
   /** The adapter reads uniform buffers much faster than storage buffers (llvmpipe): convolutions read through windows. */
   readonly uniformWindows: boolean;
+  /** Which of several ways an op takes, engine/ways.ts. */
+  readonly choose: ChooseWay;
   /** Sum of the sizes of all live buffers made through this object. */
   bytesHeld = 0;
   private readonly pipelines = new Map<Kernel, Promise<GPUComputePipeline>>();
@@ -44,6 +49,7 @@ export class Device {
     this.gpu = gpu;
     this.software = options.software ?? false;
     this.uniformWindows = options.kind === 'llvmpipe';
+    this.choose = options.choose ?? (() => undefined);
     gpu.addEventListener('uncapturederror', this.onError);
     gpu.lost.then((info) => {
       if (info.reason !== 'destroyed') {

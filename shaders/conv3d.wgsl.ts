@@ -14,22 +14,23 @@ export interface Conv3dVariant {
   tileC: number;
   /** Read the weights through a uniform buffer of UNIFORM_WEIGHTS vec4: software adapters load those far faster. */
   uniformWeights: boolean;
+  /** Into how many invocations, and partial sums of y one after the other, the (z, y) taps are shared out. */
+  split: number;
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
   tail: number;
   bias: boolean;
 }
 
-/** `let` for the weights of one input channel and one tap, then the sums they feed. */
-function accumulate(
+/** `let` for the weights of one input channel and one tap, then the sums a<voxel>_<vec4> that they feed. */
+export function accumulate(
   v: { tileX: number; tileC: number },
-  lane: string,
-  tap: string,
-  voxel: (t: number) => string,
+  weight: (o: number) => string,
+  value: (t: number) => string,
 ): string {
   return [
     '{',
-    repeat(v.tileC, (o) => `let w${o} = w[${tap} + ${o}u];`),
-    repeat(v.tileX, (t) => repeat(v.tileC, (o) => `a${t}_${o} = fma(vec4f(${voxel(t)}.${lane}), w${o}, a${t}_${o});`)),
+    repeat(v.tileC, (o) => `let w${o} = ${weight(o)};`),
+    repeat(v.tileX, (t) => repeat(v.tileC, (o) => `a${t}_${o} = fma(vec4f(${value(t)}), w${o}, a${t}_${o});`)),
     '}',
   ].join('\n');
 }
@@ -49,14 +50,18 @@ export function conv3dKernel(v: Conv3dVariant): Kernel {
   const taps = (lanes: number) =>
     repeat(kw, (kx) =>
       repeat(lanes, (c) =>
-        accumulate(v, 'xyzw'[c], `tap + ${kx}u * tap_step + ${c}u * p.slice`, (t) => `x${t * sx + kx}`),
+        accumulate(
+          v,
+          (o) => `w[tap + ${kx}u * tap_step + ${c}u * p.slice + ${o}u]`,
+          (t) => `x${t * sx + kx}.${'xyzw'[c]}`,
+        ),
       ),
     );
   return kernel(
     `conv3d_${v.kernel.join('')}`,
     wgsl`
 struct Params {
-  count: u32, tiles: u32, groups: u32, depth: u32, height: u32, width: u32, cin: u32,
+  count: u32, tiles: u32, groups: u32, samples: u32, depth: u32, height: u32, width: u32, cin: u32,
   out_depth: u32, out_height: u32, out_width: u32, cout4: u32, slice: u32, first: u32, owned: u32,
   pad_z: u32, pad_y: u32, pad_x: u32,
 }
@@ -81,14 +86,17 @@ ${flatMain}
   let oz = rest % p.out_depth;
   rest = rest / p.out_depth;
   let co = (rest % p.groups) * ${v.tileC}u;
-  let n = rest / p.groups;
+  let volume = rest / p.groups;
+  let n = volume % p.samples;
+  let part = volume / p.samples;
 
   ${repeat(v.tileX, (t) => repeat(v.tileC, (o) => `var a${t}_${o} = vec4f(0.0);`))}
   let x_first = i32(ox * ${sx}u) - i32(p.pad_x);
   ${repeat(span, (s) => `let in${s} = x_first + ${s} >= 0 && x_first + ${s} < i32(p.width);`)}
   let cin4 = (p.cin + 3u) / 4u;
   let tap_step = p.cin * p.slice;
-  for (var k = 0u; k < ${kd * kh}u; k++) {
+  let first_tap = part * ${(kd * kh) / v.split}u;
+  for (var k = first_tap; k < first_tap + ${(kd * kh) / v.split}u; k++) {
     let z = i32(oz * ${sz}u + k / ${kh}u) - i32(p.pad_z);
     let yy = i32(oy * ${sy}u + k % ${kh}u) - i32(p.pad_y);
     if (z >= 0 && z < i32(p.depth) && yy >= 0 && yy < i32(p.height)) {
@@ -106,7 +114,7 @@ ${flatMain}
       }
     }
   }
-  let out = (((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + p.first + co;
+  let out = (((volume * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + p.first + co;
   ${repeat(v.tileC, (o) => {
     const sum = (t: number) => (v.bias ? `a${t}_${o} + bias[p.first + co + ${o}u]` : `a${t}_${o}`);
     const stores = repeat(

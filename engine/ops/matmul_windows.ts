@@ -60,7 +60,7 @@ function blocks(rec: Recording, m: Tensor, transpose: boolean, packed?: PackedOp
 function makeBlocks(rec: Recording, m: Tensor, transpose: boolean): Blocks {
   const [height, width] = transpose ? [channels(m), rows(m)] : [rows(m), channels(m)];
   const columns = ceilDiv(width, 4);
-  if (!transpose && columns <= WIDEST && windowable(rec, m))
+  if (!transpose && columns <= WIDEST && windowable(rec.device, m))
     return { storage: m, rows: height, pitch: columns, columns };
   const pitch = Math.min(BLOCK, columns);
   const stride = height * pitch;
@@ -91,7 +91,7 @@ export function matmulWindows(rec: Recording, a: Tensor, b: Tensor, y: Tensor, p
   if (!rec.device.uniformWindows || (m * n * k < WORTH && !only)) return false;
   const left = blocks(rec, a, false, packed);
   const right = blocks(rec, b, transposeB, packed);
-  const alignment = uniformAlignment(rec);
+  const alignment = uniformAlignment(rec.device);
   const room = (pitch: number) => Math.floor(Math.min(WINDOW, WINDOW - alignment + 1) / pitch);
   // k in a window of b, and where k are rows or a block's columns of a there, too.
   const inB = room(right.pitch);

@@ -1,4 +1,4 @@
-import type { Recording } from '../recording.ts';
+import type { Device } from '../device.ts';
 import { type Tensor, vec4s } from '../tensor.ts';
 
 /**
@@ -18,15 +18,23 @@ export function windowOf(t: Tensor, origin: number, from: number, alignment: num
 }
 
 /** vec4 units that the offset of a uniform binding must be a multiple of. */
-export function uniformAlignment(rec: Recording): number {
-  return Math.max(1, rec.device.limits.minUniformBufferOffsetAlignment / 16);
+export function uniformAlignment(device: Device): number {
+  return Math.max(1, device.limits.minUniformBufferOffsetAlignment / 16);
+}
+
+/** Rows of a plane of a volume [N,D,H,W,C] that fit a window together with `reach` more; alignment steals a few vec4. */
+export function rowsInWindow(t: Tensor, reach: number, alignment: number): number {
+  const [, , height, width] = t.shape;
+  const row = width * (t.pitch / 4);
+  if (vec4s(t) <= WINDOW || row * height + alignment <= WINDOW) return height;
+  return Math.floor((WINDOW - alignment) / row) - reach;
 }
 
 /** Whether windows pay on this adapter and can be placed anywhere in these tensors. */
-export function windowable(rec: Recording, ...tensors: Tensor[]): boolean {
-  const alignment = uniformAlignment(rec);
+export function windowable(device: Device, ...tensors: Tensor[]): boolean {
+  const alignment = uniformAlignment(device);
   return (
-    rec.device.uniformWindows &&
+    device.uniformWindows &&
     tensors.every(
       (t) => (vec4s(t) <= WINDOW || (vec4s(t) - WINDOW) % alignment === 0) && t.offset % (alignment * 16) === 0,
     )

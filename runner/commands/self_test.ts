@@ -1,7 +1,8 @@
 /** `doctor`'s self-test: kernels of a training step, forward and backward, against the float64 loops of test/reference. */
 import { Device, type DeviceTraits } from '../../engine/device.ts';
 import { leakyRelu } from '../../engine/ops/activation.ts';
-import { conv3d, convTranspose3d } from '../../engine/ops/conv3d.ts';
+import { convTranspose3d } from '../../engine/ops/conv_transpose3d.ts';
+import { conv3d } from '../../engine/ops/conv3d.ts';
 import { crossEntropy } from '../../engine/ops/cross_entropy.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
 import { maxPool3d } from '../../engine/ops/max_pool3d.ts';

@@ -1,5 +1,6 @@
 import type { Device } from '../../engine/device.ts';
-import { conv3d, convTranspose3d } from '../../engine/ops/conv3d.ts';
+import { convTranspose3d } from '../../engine/ops/conv_transpose3d.ts';
+import { conv3d } from '../../engine/ops/conv3d.ts';
 import type { Triple } from '../../engine/shape.ts';
 import { checkOp, gpuTest, run } from '../harness.ts';
 import * as transposed from '../reference/conv_transpose3d.ts';

@@ -1,4 +1,5 @@
-import { conv3d, convTranspose3d } from '../../../engine/ops/conv3d.ts';
+import { convTranspose3d } from '../../../engine/ops/conv_transpose3d.ts';
+import { conv3d } from '../../../engine/ops/conv3d.ts';
 import { convExtent, convTransposeExtent, product, type Triple } from '../../../engine/shape.ts';
 import { differentiable, type KernelOp, noiseInput } from '../case.ts';
 import type { KernelShape } from '../shapes.ts';

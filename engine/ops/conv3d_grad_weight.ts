@@ -1,0 +1,71 @@
+import { conv3dGradWeightKernel, sumPartialsKernel } from '../../shaders/conv3d_grad_weight.wgsl.ts';
+import type { Recording } from '../recording.ts';
+import { ceilDiv, padChannels } from '../shape.ts';
+import { type Tensor, vec4s } from '../tensor.ts';
+import type { Way } from '../ways.ts';
+import { tileWidth } from './conv3d_tiles.ts';
+import type { WeightGradient } from './convolution.ts';
+
+/** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly. */
+const INVOCATIONS = { software: 1024, hardware: 65536 };
+const PARTIAL_BYTES = 16 * 1024 * 1024;
+
+/** vec4 of input and of output channels that one invocation owns. */
+export interface GradWeightTile {
+  readonly i: number;
+  readonly c: number;
+}
+
+/** shaders/conv3d_grad_weight.wgsl.ts: partial sums over chunks of rows, any kernel and stride. */
+export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradient> {
+  return {
+    name: `rows i${tileI} c${tileC}`,
+    serves: (_, { dw }) => (padChannels(dw.shape[3]) / 4) % tileI === 0 && (dw.pitch / 4) % tileC === 0,
+    record: (rec, { x, dy, dw, ...g }) => {
+      const [n, depth, height, width] = x.shape;
+      const [, outDepth, outHeight, outWidth] = dy.shape;
+      const [kd, kh, kw, cin] = dw.shape;
+      const cin4 = padChannels(cin) / 4;
+      const cout4 = dw.pitch / 4;
+      const stride = kd * kh * kw * cin4 * 4 * cout4;
+      const perChunk = kd * kh * (cin4 / tileI) * (cout4 / tileC);
+      const rows = n * outDepth * outHeight;
+      const aim = INVOCATIONS[rec.device.software ? 'software' : 'hardware'];
+      const wanted = Math.min(ceilDiv(aim, perChunk), Math.max(1, Math.floor(PARTIAL_BYTES / (stride * 16))));
+      const chunkRows = ceilDiv(rows, Math.min(rows, wanted));
+      const chunks = ceilDiv(rows, chunkRows);
+      const partial = rec.tensor([chunks, stride, 4], `${dw.label}.partial`);
+      const count = chunks * perChunk;
+      const unroll = tileWidth(outWidth, 4);
+      rec.dispatch(
+        conv3dGradWeightKernel({ kernel: g.kernel, stride: g.stride, unroll, tileI, tileC, lanes: Math.min(4, cin) }),
+        { x, dy, partial },
+        {
+          ...{
+            count,
+            chunk_rows: chunkRows,
+            rows,
+            rows_zy: kd * kh,
+            depth,
+            height,
+            width,
+            cin4,
+            groups_in: cin4 / tileI,
+          },
+          ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4, groups_out: cout4 / tileC },
+          ...{ pad_z: g.padding[0], pad_y: g.padding[1], pad_x: g.padding[2] },
+        },
+        count,
+      );
+      sumPartials(rec, partial, dw);
+    },
+  };
+}
+
+/** dw = the sum of partial [chunks, taps x Cin padded x Cout in vec4, 4] over the chunks. */
+export function sumPartials(rec: Recording, partial: Tensor, dw: Tensor): void {
+  const cin = dw.shape[3];
+  const [chunks, stride] = partial.shape;
+  const params = { count: vec4s(dw), chunks, cin, cin_padded: padChannels(cin), cout4: dw.pitch / 4, stride };
+  rec.dispatch(sumPartialsKernel(), { partial, dw }, params, params.count);
+}

@@ -1,0 +1,66 @@
+import { type Conv3dTile, conv3dTiledKernel, tileBytes } from '../../shaders/conv3d_tiled.wgsl.ts';
+import { ceilDiv, product, roundUp, type Triple } from '../shape.ts';
+import type { Tensor } from '../tensor.ts';
+import type { Way } from '../ways.ts';
+import { type Convolution, packWeights, unitStride } from './convolution.ts';
+
+export interface TiledTile {
+  /** Output voxels along x, and vec4 of output channels, that one invocation owns. */
+  readonly x: number;
+  readonly c: number;
+  /** Invocations of a workgroup along z, y, x. */
+  readonly lanes: Triple;
+  readonly weights: Conv3dTile['weights'];
+}
+
+/** Computed voxels per wanted one above which a tile does not suit a shape. */
+const MOST_WASTE = 1.6;
+
+const waste = ({ shape: [, depth, height, width] }: Tensor, [lz, ly, lx]: Triple, tileX: number): number =>
+  (roundUp(depth, lz) * roundUp(height, ly) * roundUp(width, lx * tileX)) / (depth * height * width);
+
+/** shaders/conv3d_tiled.wgsl.ts: input boxes in workgroup memory, stride 1. For GPUs. */
+export function tiled({ x: tileX, c: tileC, lanes, weights }: TiledTile): Way<Convolution> {
+  const variant = ({ x, bias, kernel }: Convolution): Conv3dTile => ({
+    ...{ kernel, lanes, tileX, tileC, weights, tail: x.shape[4] % 4, bias: bias !== undefined },
+  });
+  return {
+    name: `tiled ${lanes.join('x')} x${tileX} c${tileC}${weights === 'storage' ? '' : ' staged'}`,
+    serves: ({ limits }, problem) =>
+      unitStride(problem) &&
+      problem.kernel.some((k) => k > 1) &&
+      waste(problem.y, lanes, tileX) <= MOST_WASTE &&
+      (problem.y.pitch / 4) % tileC === 0 &&
+      product(lanes) <= limits.maxComputeInvocationsPerWorkgroup &&
+      tileBytes(variant(problem)) <= limits.maxComputeWorkgroupStorageSize,
+    record: (rec, problem) => {
+      const { x, w, y, bias, padding, transpose, flip } = problem;
+      const [n, depth, height, width, cin] = x.shape;
+      const [, outDepth, outHeight, outWidth] = y.shape;
+      const cout4 = y.pitch / 4;
+      let weight = w;
+      if (transpose || flip) {
+        const stride = product(problem.kernel) * cin * cout4;
+        weight = rec.tensor([stride, 4], `${w.label}.packed`);
+        packWeights(rec, w, weight, { transpose, flip, slice: cout4, stride });
+      }
+      const [tilesZ, tilesY, tilesX] = [
+        ceilDiv(outDepth, lanes[0]),
+        ceilDiv(outHeight, lanes[1]),
+        ceilDiv(outWidth, lanes[2] * tileX),
+      ];
+      const groups = cout4 / tileC;
+      const count = n * groups * tilesZ * tilesY * tilesX;
+      rec.dispatch(
+        conv3dTiledKernel(variant(problem)),
+        bias ? { x, w: weight, y, bias } : { x, w: weight, y },
+        {
+          ...{ count, tiles_x: tilesX, tiles_y: tilesY, tiles_z: tilesZ, groups, depth, height, width, cin },
+          ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4 },
+          ...{ pad_z: padding[0], pad_y: padding[1], pad_x: padding[2] },
+        },
+        count * product(lanes),
+      );
+    },
+  };
+}

@@ -1,0 +1,50 @@
+import { product } from '../shape.ts';
+import type { Choice } from '../ways.ts';
+import { direct } from './conv3d_direct.ts';
+import { rowSums } from './conv3d_grad_weight.ts';
+import { gradWeightWindows } from './conv3d_grad_weight_windows.ts';
+import { tiled } from './conv3d_tiled.ts';
+import { windows } from './conv3d_windows.ts';
+import { type Convolution, convolutionKey, type WeightGradient } from './convolution.ts';
+
+/** Every way to convolve, which is also every way to an input gradient, and which of them is usual where. */
+
+/** Tiles of the direct kernel, most reuse of what is loaded first; 16 x 4 would not fit any register file. */
+const DIRECT = [4, 2, 1].flatMap((c) => [16, 8, 4, 2, 1].map((x) => ({ x, c }))).filter(({ x, c }) => x * c <= 32);
+
+const storage = DIRECT.map((tile) => direct(tile));
+const uniform = DIRECT.map((tile) => direct({ ...tile, uniform: true }));
+/** At most 4 voxels an invocation: a GPU wants many invocations more than it wants reuse. */
+const narrow = storage.filter((_, i) => DIRECT[i].x <= 4);
+const split = [9, 3].flatMap((parts) => [4, 2, 1].flatMap((c) => [4, 1].map((x) => direct({ x, c, split: parts }))));
+const boxes = [4, 2].flatMap((c) =>
+  [
+    { x: 4, lanes: [4, 8, 4] as const },
+    { x: 4, lanes: [4, 4, 4] as const },
+    { x: 4, lanes: [2, 8, 8] as const },
+    { x: 8, lanes: [4, 8, 2] as const },
+  ].flatMap((tile) => (['workgroup', 'storage'] as const).map((weights) => tiled({ ...tile, c, weights }))),
+);
+
+/** Outputs below which a GPU is not filled by invocations of 4 voxels x 16 channels. */
+const FEW_OUTPUTS = 2 ** 21;
+
+export const CONV3D: Choice<Convolution> = {
+  op: 'conv3d',
+  ways: [windows, ...uniform, ...storage, ...split, ...boxes],
+  key: (problem) => convolutionKey(problem, problem.x.shape[4], problem.y),
+  usual: (device, { y }) => {
+    if (device.software) return [windows, ...uniform, ...storage];
+    return product(y.shape) < FEW_OUTPUTS ? [...split, ...narrow] : [...boxes, ...narrow];
+  },
+};
+
+/** One vec4 of input channels first: 96 sums fit a GPU's registers, 192 do not. */
+const rows = [1, 2].flatMap((i) => [2, 1].map((c) => rowSums({ i, c })));
+
+export const CONV3D_GRAD_WEIGHT: Choice<WeightGradient> = {
+  op: 'conv3d_grad_weight',
+  ways: [gradWeightWindows, ...rows],
+  key: (problem) => convolutionKey(problem, problem.x.shape[4], problem.dy),
+  usual: (device) => (device.software ? [gradWeightWindows, ...[...rows].reverse()] : rows),
+};

@@ -1,0 +1,151 @@
+import { type Kernel, kernel } from '../engine/kernel.ts';
+import type { Triple } from '../engine/shape.ts';
+import { accumulate } from './conv3d.wgsl.ts';
+import { repeat, wgsl } from './shared/wgsl.ts';
+
+export interface Conv3dTile {
+  /** Stride is 1. */
+  kernel: Triple;
+  /** Invocations of a workgroup along z, y, x. */
+  lanes: Triple;
+  /** Output voxels along x, and output channels in vec4 units, that one invocation owns. */
+  tileX: number;
+  tileC: number;
+  /** Copy the weights of a channel chunk into workgroup memory too, or read them where they are. */
+  weights: 'workgroup' | 'storage';
+  /** Input channels in the last vec4 when they are no multiple of four, else 0. */
+  tail: number;
+  bias: boolean;
+}
+
+/** vec4 from one row of the tile to the next: odd, so that lanes along y lie in different banks. */
+const pitchOf = (width: number) => width + 1 - (width % 2);
+
+/** Rows, columns and vec4 of the input tile, and vec4 of workgroup memory in all. */
+function layout({ kernel: [kd, kh, kw], lanes: [lz, ly, lx], tileX, tileC, weights }: Conv3dTile) {
+  const width = lx * tileX + kw - 1;
+  const height = ly + kh - 1;
+  const depth = lz + kd - 1;
+  const pitch = pitchOf(width);
+  const staged = weights === 'workgroup' ? kd * kh * kw * 4 * tileC : 0;
+  return { width, height, depth, pitch, staged, vec4s: depth * height * pitch + staged };
+}
+
+/** Bytes of workgroup memory. */
+export const tileBytes = (v: Conv3dTile): number => layout(v).vec4s * 16;
+
+/**
+ * conv3d_tiled: y[n,o,co] = bias[co] + sum over taps t and ci of x[n, o - padding + t, ci] w[t,ci,co].
+ *
+ * layout   x, y NDHWC in vec4; w [taps, Cin, Cout] in vec4
+ * owns     a workgroup: a box of lanes x tileX voxels x tileC vec4 of output channels; an invocation: tileX voxels of a row.
+ *          Four input channels at a time lie in workgroup memory with their halo, each read once per workgroup
+ * cost     per row of taps and 4 input channels: tileX-1+kw reads of the tile, 4*kw*tileC of w, 16*kw*tileX*tileC fma; two
+ *          barriers per 4 input channels, so no kernel for adapters that compute on a CPU
+ * mirror   test/reference/conv3d.ts
+ */
+export function conv3dTiledKernel(v: Conv3dTile): Kernel {
+  const [kd, kh, kw] = v.kernel;
+  const [lz, ly, lx] = v.lanes;
+  const size = lz * ly * lx;
+  const { width, height, depth, pitch, staged } = layout(v);
+  const span = v.tileX - 1 + kw;
+  const weight = (kx: number, c: number) => (o: number) =>
+    v.weights === 'workgroup'
+      ? `weights[tap + ${(kx * 4 + c) * v.tileC + o}u]`
+      : `w[tap + (${kx}u * p.cin + ${c}u) * p.cout4 + ${o}u]`;
+  const taps = (lanes: number) =>
+    repeat(kw, (kx) => repeat(lanes, (c) => accumulate(v, weight(kx, c), (t) => `x${t + kx}.${'xyzw'[c]}`)));
+  return kernel(
+    `conv3d_tiled_${v.kernel.join('')}`,
+    wgsl`
+struct Params {
+  count: u32, tiles_x: u32, tiles_y: u32, tiles_z: u32, groups: u32, depth: u32, height: u32, width: u32, cin: u32,
+  out_depth: u32, out_height: u32, out_width: u32, cout4: u32, pad_z: u32, pad_y: u32, pad_x: u32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> w: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+#if ${v.bias}
+@group(0) @binding(4) var<storage, read> bias: array<vec4f>;
+#endif
+var<workgroup> tile: array<vec4f, ${depth * height * pitch}>;
+#if ${staged > 0}
+var<workgroup> weights: array<vec4f, ${staged}>;
+#endif
+
+@compute @workgroup_size(${size})
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = group.y * grid.x + group.x;
+  if (i >= p.count) { return; }
+  let co = (i % p.groups) * ${v.tileC}u;
+  var rest = i / p.groups;
+  let box_x = (rest % p.tiles_x) * ${lx * v.tileX}u;
+  rest = rest / p.tiles_x;
+  let box_y = (rest % p.tiles_y) * ${ly}u;
+  rest = rest / p.tiles_y;
+  let box_z = (rest % p.tiles_z) * ${lz}u;
+  let n = rest / p.tiles_z;
+  let lane_y = local % ${ly}u;
+  let lane_x = ((local / ${ly}u) % ${lx}u) * ${v.tileX}u;
+  let lane_z = local / ${ly * lx}u;
+
+  ${repeat(v.tileX, (t) => repeat(v.tileC, (o) => `var a${t}_${o} = vec4f(0.0);`))}
+  let cin4 = (p.cin + 3u) / 4u;
+  for (var ci = 0u; ci < cin4; ci++) {
+    workgroupBarrier();
+    for (var j = local; j < ${width * height * depth}u; j += ${size}u) {
+      let hx = j % ${width}u;
+      let hy = (j / ${width}u) % ${height}u;
+      let hz = j / ${width * height}u;
+      let xx = i32(box_x + hx) - i32(p.pad_x);
+      let yy = i32(box_y + hy) - i32(p.pad_y);
+      let zz = i32(box_z + hz) - i32(p.pad_z);
+      let inside = xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
+      let at = ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx);
+      tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), x[select(0u, at * cin4 + ci, inside)], inside);
+    }
+    #if ${staged > 0}
+    for (var j = local; j < ${staged}u; j += ${size}u) {
+      let channel = ci * 4u + (j / ${v.tileC}u) % 4u;
+      let at = ((j / ${4 * v.tileC}u) * p.cin + channel) * p.cout4 + co + j % ${v.tileC}u;
+      weights[j] = select(vec4f(0.0), w[select(0u, at, channel < p.cin)], channel < p.cin);
+    }
+    #endif
+    workgroupBarrier();
+    for (var k = 0u; k < ${kd * kh}u; k++) {
+      let at = ((lane_z + k / ${kh}u) * ${height}u + lane_y + k % ${kh}u) * ${pitch}u + lane_x;
+      ${repeat(span, (s) => `let x${s} = tile[at + ${s}u];`)}
+      #if ${staged > 0}
+      let tap = k * ${kw * 4 * v.tileC}u;
+      #else
+      let tap = (k * ${kw}u * p.cin + ci * 4u) * p.cout4 + co;
+      #if ${v.tail > 0}
+      if (ci + 1u == cin4) {
+        ${taps(v.tail)}
+        continue;
+      }
+      #endif
+      #endif
+      ${taps(4)}
+    }
+  }
+  let ox = box_x + lane_x;
+  let oy = box_y + lane_y;
+  let oz = box_z + lane_z;
+  if (oy >= p.out_height || oz >= p.out_depth) { return; }
+  let out = (((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + co;
+  ${repeat(v.tileX, (t) => {
+    const sum = (o: number) => (v.bias ? `a${t}_${o} + bias[co + ${o}u]` : `a${t}_${o}`);
+    const stores = repeat(v.tileC, (o) => `y[out + ${t}u * p.cout4 + ${o}u] = ${sum(o)};`);
+    return `if (ox + ${t}u < p.out_width) {\n${stores}\n}`;
+  })}
+}
+`,
+  );
+}

@@ -1,0 +1,98 @@
+/** Every way to convolve, forced one by one at odd sizes: whatever a tuner chooses must be right. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import type { Device } from '../../engine/device.ts';
+import { conv3d } from '../../engine/ops/conv3d.ts';
+import { CONV3D, CONV3D_GRAD_WEIGHT } from '../../engine/ops/conv3d_ways.ts';
+import { Recording } from '../../engine/recording.ts';
+import type { Triple } from '../../engine/shape.ts';
+import { type Choice, wayFor } from '../../engine/ways.ts';
+import { checkOp, gpuTest, run, upload } from '../harness.ts';
+import * as reference from '../reference/conv3d.ts';
+import { type Dense, random } from '../reference/dense.ts';
+
+type Case = { size: number[]; cin: number; cout: number; kernel: Triple; padding: Triple };
+
+const THREE: Triple = [3, 3, 3];
+const CASES: Case[] = [
+  { size: [2, 4, 7, 30], cin: 6, cout: 16, kernel: THREE, padding: [1, 1, 1] },
+  { size: [1, 7, 7, 31], cin: 16, cout: 8, kernel: THREE, padding: [1, 1, 1] },
+  { size: [1, 3, 5, 13], cin: 1, cout: 4, kernel: [1, 3, 3], padding: [0, 1, 1] },
+  { size: [2, 3, 4, 31], cin: 8, cout: 16, kernel: [1, 1, 1], padding: [0, 0, 0] },
+];
+
+const expectations = CASES.map(({ size, cin, cout, kernel, padding }, i) => {
+  const options = { stride: [1, 1, 1] as Triple, padding };
+  const x = random([...size, cin], i);
+  const w = random([...kernel, cin, cout], 100 + i);
+  let known: Record<string, Dense> | undefined;
+  // The output gradient is the same every time (checkOp), and so are these.
+  const gradients = (dy: Dense) => {
+    known ??= {
+      x: reference.conv3dGradInput(dy, w, x.shape, options),
+      w: reference.conv3dGradWeight(x, dy, w.shape, options),
+    };
+    return known;
+  };
+  return { options, cin, inputs: { x, w }, expected: reference.conv3d(x, w, null, options), gradients };
+});
+
+/** Chooses the ways of a case, forward and backward, without computing anything. */
+function trace(device: Device, x: Dense, w: Dense, options: { stride: Triple; padding: Triple }): void {
+  const rec = new Recording(device, 'trace');
+  const [a, b] = [upload(device, x, 'x'), upload(device, w, 'w')];
+  rec.backward(conv3d(rec, a, b, null, options));
+}
+
+/** Compiling is what takes long: each way computes this many of the cases that it serves, beginning with another one each. */
+const CASES_A_WAY = 2;
+
+function testWays<Problem>(choice: Choice<Problem>): void {
+  for (const [i, way] of choice.ways.entries()) {
+    let device: Device;
+    let served = false;
+    const choose = (op: string, _key: string, problem: unknown) => {
+      if (op !== choice.op) return undefined;
+      served ||= way.serves(device, problem as Problem);
+      return way.name;
+    };
+    const body = async (opened: Device) => {
+      device = opened;
+      let computed = 0;
+      for (let k = 0; k < expectations.length && computed < CASES_A_WAY; k++) {
+        const { options, cin, inputs, expected, gradients } = expectations[(i + k) % expectations.length];
+        served = false;
+        trace(device, inputs.x, inputs.w, options);
+        if (!served) continue;
+        computed++;
+        await checkOp(device, `${choice.op} '${way.name}'`, {
+          ...{ inputs, expected, gradients, op: (rec, t) => conv3d(rec, t.x, t.w, null, options) },
+          ...{ tolerance: { terms: 27 * cin }, gradientTolerance: { terms: 300 } },
+        });
+      }
+      assert.ok(computed > 0, `${way.name} serves none of the cases, so nothing was tested`);
+    };
+    gpuTest(`${choice.op} '${way.name}' equals the reference`, body, { software: true, kind: 'llvmpipe', choose });
+  }
+  test(`the ways of ${choice.op} have names of their own`, () => {
+    assert.is(new Set(choice.ways.map(({ name }) => name)).size, choice.ways.length);
+  });
+}
+
+testWays(CONV3D);
+testWays(CONV3D_GRAD_WEIGHT);
+
+gpuTest('a chosen way that cannot compute a problem is passed over for the usual one', async (device) => {
+  const [x, w, y] = [
+    [1, 4, 4, 4, 4],
+    [2, 2, 2, 4, 4],
+    [1, 2, 2, 2, 4],
+  ].map((shape) => device.tensor(shape, 't'));
+  const problem = { kernel: [2, 2, 2], stride: [2, 2, 2], padding: [0, 0, 0], x, w, y, transpose: false, flip: false };
+  const forced = CONV3D.ways.find(({ name }) => name.startsWith('tiled')) as (typeof CONV3D.ways)[number];
+  const told = { ...device, choose: () => forced.name, limits: device.limits } as unknown as Device;
+  assert.is(forced.serves(device, problem as never), false);
+  assert.is(wayFor(told, CONV3D, problem as never), wayFor(device, CONV3D, problem as never));
+});
+
+run();
