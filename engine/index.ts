@@ -37,6 +37,7 @@ export { type ScalarSlots, StepScalars } from './step_scalars.ts';
 export type { Gradients } from './tape.ts';
 export type { Dtype, Storage, Tensor } from './tensor.ts';
 export { describeNonFinite, type NonFinite, type Watched, watch } from './watch.ts';
+export type { ChooseWay } from './ways.ts';
 
 // Ops; losses are with the networks.
 

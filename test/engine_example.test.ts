@@ -59,8 +59,23 @@ gpuTest('the example is the one in the documentation', async () => {
 
 /** Parts of other ops. */
 const INTERNAL = [
-  ...['conv3d_tiles', 'conv3d_windows', 'copy_channels', 'matmul_windows', 'norm_passes', 'pool_extents'],
-  'uniform_windows',
+  ...[
+    'conv3d_direct',
+    'conv3d_grad_weight',
+    'conv3d_grad_weight_windows',
+    'conv3d_tiled',
+    'conv3d_tiles',
+    'conv3d_ways',
+  ],
+  ...[
+    'conv3d_windows',
+    'copy_channels',
+    'matmul_windows',
+    'norm_passes',
+    'pool_extents',
+    'sum_chunks',
+    'uniform_windows',
+  ],
 ];
 /** Parts of the method: engine/action exports what users need of them. */
 const METHOD = ['centre', 'info_nce', 'location_similarity', 'mean_cosine', 'sample_features'];
