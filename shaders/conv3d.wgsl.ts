@@ -1,5 +1,14 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
+import {
+  addProducts,
+  declareSums,
+  directRow,
+  outputOf,
+  WINOGRAD_POINTS,
+  WINOGRAD_WEIGHTS,
+  winogradRow,
+} from './shared/row.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
 
 /** vec4 weights in one uniform binding: 64 KiB, the size every adapter has. */
@@ -14,6 +23,8 @@ export interface Conv3dVariant {
   tileC: number;
   /** Read the weights through a uniform buffer of UNIFORM_WEIGHTS vec4: software adapters load those far faster. */
   uniformWeights: boolean;
+  /** F(4, 3) along x: three taps, stride 1, tileX a multiple of 4, weights packed for it. */
+  winograd: boolean;
   /** Into how many invocations, and partial sums of y one after the other, the (z, y) taps are shared out. */
   split: number;
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
@@ -21,44 +32,24 @@ export interface Conv3dVariant {
   bias: boolean;
 }
 
-/** `let` for the weights of one input channel and one tap, then the sums a<voxel>_<vec4> that they feed. */
-export function accumulate(
-  v: { tileX: number; tileC: number },
-  weight: (o: number) => string,
-  value: (t: number) => string,
-): string {
-  return [
-    '{',
-    repeat(v.tileC, (o) => `let w${o} = ${weight(o)};`),
-    repeat(v.tileX, (t) => repeat(v.tileC, (o) => `a${t}_${o} = fma(vec4f(${value(t)}), w${o}, a${t}_${o});`)),
-    '}',
-  ].join('\n');
-}
-
 /**
  * conv3d: y[n,o,co] = bias[co] + sum over taps t and ci of x[n, o * stride - padding + t, ci] w[t,ci,co].
  *
  * layout   x, y NDHWC in vec4; w [taps, Cin, Cout], dispatched for `slice` vec4 of the output channels at a time
  * owns     tileX voxels of a row x tileC vec4 of output channels, all sums in registers; no workgroup memory
- * cost     per row of taps and 4 input channels: (tileX-1)*stride+kw loads of x, 4*kw*tileC of w, 16*kw*tileX*tileC fma
+ * cost     per row of taps and 4 input channels: (tileX-1)*stride+kw loads of x, 4*kw*tileC of w, 16*kw*tileX*tileC fma; F(4, 3):
+ *          twice the loads of w, half the fma
  * mirror   test/reference/conv3d.ts
  */
 export function conv3dKernel(v: Conv3dVariant): Kernel {
   const [kd, kh, kw] = v.kernel;
   const [sz, sy, sx] = v.stride;
-  const span = (v.tileX - 1) * sx + kw;
-  const taps = (lanes: number) =>
-    repeat(kw, (kx) =>
-      repeat(lanes, (c) =>
-        accumulate(
-          v,
-          (o) => `w[tap + ${kx}u * tap_step + ${c}u * p.slice + ${o}u]`,
-          (t) => `x${t * sx + kx}.${'xyzw'[c]}`,
-        ),
-      ),
-    );
+  const row = v.winograd ? winogradRow(v.tileX) : directRow(v.tileX, kw, sx);
+  const tile = { row, tileC: v.tileC };
+  const products = (channels: number) =>
+    addProducts(tile, channels, 'x', (j, c, o) => `w[tap + ${j}u * tap_step + ${c}u * p.slice + ${o}u]`);
   return kernel(
-    `conv3d_${v.kernel.join('')}`,
+    `conv3d_${v.kernel.join('')}${v.winograd ? '_winograd' : ''}`,
     wgsl`
 struct Params {
   count: u32, tiles: u32, groups: u32, samples: u32, depth: u32, height: u32, width: u32, cin: u32,
@@ -90,9 +81,9 @@ ${flatMain}
   let n = volume % p.samples;
   let part = volume / p.samples;
 
-  ${repeat(v.tileX, (t) => repeat(v.tileC, (o) => `var a${t}_${o} = vec4f(0.0);`))}
+  ${declareSums(tile)}
   let x_first = i32(ox * ${sx}u) - i32(p.pad_x);
-  ${repeat(span, (s) => `let in${s} = x_first + ${s} >= 0 && x_first + ${s} < i32(p.width);`)}
+  ${repeat(row.inputs, (s) => `let in${s} = x_first + ${s} >= 0 && x_first + ${s} < i32(p.width);`)}
   let cin4 = (p.cin + 3u) / 4u;
   let tap_step = p.cin * p.slice;
   let first_tap = part * ${(kd * kh) / v.split}u;
@@ -102,21 +93,22 @@ ${flatMain}
     if (z >= 0 && z < i32(p.depth) && yy >= 0 && yy < i32(p.height)) {
       let at = i32(((n * p.depth + u32(z)) * p.height + u32(yy)) * p.width) + x_first;
       for (var ci = 0u; ci < cin4; ci++) {
-        ${repeat(span, (s) => `let x${s} = select(vec4f(0.0), x[u32(select(0, at + ${s}, in${s})) * cin4 + ci], in${s});`)}
-        let tap = k * ${kw}u * tap_step + ci * 4u * p.slice + co;
+        ${repeat(row.inputs, (s) => `let x${s} = select(vec4f(0.0), x[u32(select(0, at + ${s}, in${s})) * cin4 + ci], in${s});`)}
+        ${row.prepare('x')}
+        let tap = k * ${row.weights}u * tap_step + ci * 4u * p.slice + co;
         #if ${v.tail > 0}
         if (ci + 1u == cin4) {
-          ${taps(v.tail)}
+          ${products(v.tail)}
           continue;
         }
         #endif
-        ${taps(4)}
+        ${products(4)}
       }
     }
   }
   let out = (((volume * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + p.first + co;
   ${repeat(v.tileC, (o) => {
-    const sum = (t: number) => (v.bias ? `a${t}_${o} + bias[p.first + co + ${o}u]` : `a${t}_${o}`);
+    const sum = (t: number) => `${outputOf(tile, t, o)}${v.bias ? ` + bias[p.first + co + ${o}u]` : ''}`;
     const stores = repeat(
       v.tileX,
       (t) => `if (ox + ${t}u < p.out_width) { y[out + ${t}u * p.cout4 + ${o}u] = ${sum(t)}; }`,
@@ -130,36 +122,51 @@ ${flatMain}
 
 /**
  * pack_weights: out[slice, tap, row, column] from w[tap, Cin, Cout]: transposed (rows = Cout, columns = Cin) or not, taps
- * flipped or not, the columns cut into slices of `slice` vec4 so that one slice fits a uniform binding.
+ * flipped or not, the columns cut into slices of `slice` vec4 so that one slice fits a uniform binding. With `winograd` the
+ * three taps along x become the six points of F(4, 3).
  *
  * layout   flat; one invocation a vec4 of `out`; columns behind the last real one are zero
  * mirror   test/ops/conv3d.test.ts (through every convolution gradient)
  */
-export function packWeightsKernel(options: { transpose: boolean; flip: boolean }): Kernel {
+export function packWeightsKernel(options: { transpose: boolean; flip: boolean; winograd?: boolean }): Kernel {
+  const { transpose, flip, winograd = false } = options;
   return kernel(
-    `pack_weights${options.transpose ? '_transposed' : ''}${options.flip ? '_flipped' : ''}`,
+    `pack_weights${transpose ? '_transposed' : ''}${flip ? '_flipped' : ''}${winograd ? '_winograd' : ''}`,
     wgsl`
 struct Params { count: u32, taps: u32, rows: u32, columns: u32, slice: u32, pitch: u32, stride: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 ${flatIndex}
-fn value(tap: u32, row: u32, column: u32) -> f32 {
-  if (column >= p.columns) { return 0.0; }
-  #if ${options.flip}
+fn weight(tap: u32, row: u32, column: u32) -> f32 {
+  #if ${flip}
   let t = p.taps - 1u - tap;
   #else
   let t = tap;
   #endif
-  #if ${options.transpose}
+  #if ${transpose}
   return w[(t * p.columns + column) * p.pitch + row];
   #else
   return w[(t * p.rows + row) * p.pitch + column];
   #endif
 }
+#if ${winograd}
+const POINTS = array<vec3f, ${WINOGRAD_POINTS}>(${WINOGRAD_WEIGHTS.map((g) => `vec3f(${g.join(', ')})`).join(', ')});
+#endif
+fn value(tap: u32, row: u32, column: u32) -> f32 {
+  if (column >= p.columns) { return 0.0; }
+  #if ${winograd}
+  var points = POINTS;
+  let first = (tap / ${WINOGRAD_POINTS}u) * 3u;
+  let taps = vec3f(weight(first, row, column), weight(first + 1u, row, column), weight(first + 2u, row, column));
+  return dot(points[tap % ${WINOGRAD_POINTS}u], taps);
+  #else
+  return weight(tap, row, column);
+  #endif
+}
 ${flatMain}
   if (i >= p.count) { return; }
-  let per_slice = p.taps * p.rows * p.slice;
+  let per_slice = p.taps${winograd ? ' * 2u' : ''} * p.rows * p.slice;
   let at = i % p.stride;
   let column = ((i / p.stride) * p.slice + at % p.slice) * 4u;
   let row = (at / p.slice) % p.rows;

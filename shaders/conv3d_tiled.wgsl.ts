@@ -1,6 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
-import { accumulate } from './conv3d.wgsl.ts';
+import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
 export interface Conv3dTile {
@@ -11,6 +11,8 @@ export interface Conv3dTile {
   /** Output voxels along x, and output channels in vec4 units, that one invocation owns. */
   tileX: number;
   tileC: number;
+  /** F(4, 3) along x: three taps, tileX a multiple of 4, weights packed for it. */
+  winograd: boolean;
   /** Copy the weights of a channel chunk into workgroup memory too, or read them where they are. */
   weights: 'workgroup' | 'storage';
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
@@ -21,13 +23,19 @@ export interface Conv3dTile {
 /** vec4 from one row of the tile to the next: odd, so that lanes along y lie in different banks. */
 const pitchOf = (width: number) => width + 1 - (width % 2);
 
+const rowOf = ({ tileX, kernel, winograd }: Conv3dTile) =>
+  winograd ? winogradRow(tileX) : directRow(tileX, kernel[2], 1);
+
 /** Rows, columns and vec4 of the input tile, and vec4 of workgroup memory in all. */
-function layout({ kernel: [kd, kh, kw], lanes: [lz, ly, lx], tileX, tileC, weights }: Conv3dTile) {
+function layout(v: Conv3dTile) {
+  const { tileX, tileC, weights } = v;
+  const [kd, kh, kw] = v.kernel;
+  const [lz, ly, lx] = v.lanes;
   const width = lx * tileX + kw - 1;
   const height = ly + kh - 1;
   const depth = lz + kd - 1;
   const pitch = pitchOf(width);
-  const staged = weights === 'workgroup' ? kd * kh * kw * 4 * tileC : 0;
+  const staged = weights === 'workgroup' ? kd * kh * rowOf(v).weights * 4 * tileC : 0;
   return { width, height, depth, pitch, staged, vec4s: depth * height * pitch + staged };
 }
 
@@ -45,19 +53,20 @@ export const tileBytes = (v: Conv3dTile): number => layout(v).vec4s * 16;
  * mirror   test/reference/conv3d.ts
  */
 export function conv3dTiledKernel(v: Conv3dTile): Kernel {
-  const [kd, kh, kw] = v.kernel;
+  const [kd, kh] = v.kernel;
   const [lz, ly, lx] = v.lanes;
   const size = lz * ly * lx;
   const { width, height, depth, pitch, staged } = layout(v);
-  const span = v.tileX - 1 + kw;
-  const weight = (kx: number, c: number) => (o: number) =>
-    v.weights === 'workgroup'
-      ? `weights[tap + ${(kx * 4 + c) * v.tileC + o}u]`
-      : `w[tap + (${kx}u * p.cin + ${c}u) * p.cout4 + ${o}u]`;
-  const taps = (lanes: number) =>
-    repeat(kw, (kx) => repeat(lanes, (c) => accumulate(v, weight(kx, c), (t) => `x${t + kx}.${'xyzw'[c]}`)));
+  const row = rowOf(v);
+  const box = { row, tileC: v.tileC };
+  const products = (channels: number) =>
+    addProducts(box, channels, 'x', (j, c, o) =>
+      v.weights === 'workgroup'
+        ? `weights[tap + ${(j * 4 + c) * v.tileC + o}u]`
+        : `w[tap + (${j}u * p.cin + ${c}u) * p.cout4 + ${o}u]`,
+    );
   return kernel(
-    `conv3d_tiled_${v.kernel.join('')}`,
+    `conv3d_tiled_${v.kernel.join('')}${v.winograd ? '_winograd' : ''}`,
     wgsl`
 struct Params {
   count: u32, tiles_x: u32, tiles_y: u32, tiles_z: u32, groups: u32, depth: u32, height: u32, width: u32, cin: u32,
@@ -95,7 +104,7 @@ fn main(
   let lane_x = ((local / ${ly}u) % ${lx}u) * ${v.tileX}u;
   let lane_z = local / ${ly * lx}u;
 
-  ${repeat(v.tileX, (t) => repeat(v.tileC, (o) => `var a${t}_${o} = vec4f(0.0);`))}
+  ${declareSums(box)}
   let cin4 = (p.cin + 3u) / 4u;
   for (var ci = 0u; ci < cin4; ci++) {
     workgroupBarrier();
@@ -120,19 +129,20 @@ fn main(
     workgroupBarrier();
     for (var k = 0u; k < ${kd * kh}u; k++) {
       let at = ((lane_z + k / ${kh}u) * ${height}u + lane_y + k % ${kh}u) * ${pitch}u + lane_x;
-      ${repeat(span, (s) => `let x${s} = tile[at + ${s}u];`)}
+      ${repeat(row.inputs, (s) => `let x${s} = tile[at + ${s}u];`)}
+      ${row.prepare('x')}
       #if ${staged > 0}
-      let tap = k * ${kw * 4 * v.tileC}u;
+      let tap = k * ${row.weights * 4 * v.tileC}u;
       #else
-      let tap = (k * ${kw}u * p.cin + ci * 4u) * p.cout4 + co;
+      let tap = (k * ${row.weights}u * p.cin + ci * 4u) * p.cout4 + co;
       #if ${v.tail > 0}
       if (ci + 1u == cin4) {
-        ${taps(v.tail)}
+        ${products(v.tail)}
         continue;
       }
       #endif
       #endif
-      ${taps(4)}
+      ${products(4)}
     }
   }
   let ox = box_x + lane_x;
@@ -141,7 +151,7 @@ fn main(
   if (oy >= p.out_height || oz >= p.out_depth) { return; }
   let out = (((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + co;
   ${repeat(v.tileX, (t) => {
-    const sum = (o: number) => (v.bias ? `a${t}_${o} + bias[co + ${o}u]` : `a${t}_${o}`);
+    const sum = (o: number) => `${outputOf(box, t, o)}${v.bias ? ` + bias[co + ${o}u]` : ''}`;
     const stores = repeat(v.tileC, (o) => `y[out + ${t}u * p.cout4 + ${o}u] = ${sum(o)};`);
     return `if (ox + ${t}u < p.out_width) {\n${stores}\n}`;
   })}

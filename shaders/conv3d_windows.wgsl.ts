@@ -1,6 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
 import { UNIFORM_WEIGHTS } from './conv3d.wgsl.ts';
+import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
 /**
@@ -24,6 +25,8 @@ export interface WindowConvVariant {
   kernel: Triple;
   tileX: number;
   tileC: number;
+  /** F(4, 3) along x: three taps, tileX a multiple of 4, weights packed for it. */
+  winograd: boolean;
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
   tail: number;
   bias: boolean;
@@ -41,20 +44,10 @@ export interface WindowConvVariant {
  */
 export function conv3dWindowsKernel(v: WindowConvVariant): Kernel {
   const [kd, kh, kw] = v.kernel;
-  const span = v.tileX - 1 + kw;
-  const taps = (kz: number, lanes: number) =>
-    repeat(kw, (kx) =>
-      repeat(lanes, (c) =>
-        [
-          '{',
-          repeat(v.tileC, (o) => `let w${o} = w[tap + ${kx}u * tap_step + ${c}u * p.slice + ${o}u];`),
-          repeat(v.tileX, (t) =>
-            repeat(v.tileC, (o) => `a${t}_${o} = fma(vec4f(x${kz}_${t + kx}.${'xyzw'[c]}), w${o}, a${t}_${o});`),
-          ),
-          '}',
-        ].join('\n'),
-      ),
-    );
+  const row = v.winograd ? winogradRow(v.tileX) : directRow(v.tileX, kw, 1);
+  const tile = { row, tileC: v.tileC };
+  const products = (kz: number, channels: number) =>
+    addProducts(tile, channels, `x${kz}_`, (j, c, o) => `w[tap + ${j}u * tap_step + ${c}u * p.slice + ${o}u]`);
   const plane = (kz: number) => wgsl`
   if ((p.planes & ${1 << kz}u) != 0u) {
     for (var ky = 0u; ky < ${kh}u; ky++) {
@@ -63,24 +56,25 @@ export function conv3dWindowsKernel(v: WindowConvVariant): Kernel {
       let at = p.base${kz} + (yy * i32(p.width) + x_first) * i32(cin4);
       for (var ci = 0u; ci < cin4; ci++) {
         ${repeat(
-          span,
+          row.inputs,
           (s) => `let ok${s} = row_in && in${s};
         let x${kz}_${s} = select(vec4f(0.0), x${kz}[u32(select(0, at + ${s} * i32(cin4) + i32(ci), ok${s}))], ok${s});`,
         )}
-        let tap = (${kz * kh}u + ky) * ${kw}u * tap_step + ci * 4u * p.slice + co;
+        ${row.prepare(`x${kz}_`)}
+        let tap = (${kz * kh}u + ky) * ${row.weights}u * tap_step + ci * 4u * p.slice + co;
         #if ${v.tail > 0}
         if (ci + 1u == cin4) {
-          ${taps(kz, v.tail)}
+          ${products(kz, v.tail)}
           continue;
         }
         #endif
-        ${taps(kz, 4)}
+        ${products(kz, 4)}
       }
     }
   }
 `;
   return kernel(
-    `conv3d_windows_${v.kernel.join('')}`,
+    `conv3d_windows_${v.kernel.join('')}${v.winograd ? '_winograd' : ''}`,
     wgsl`
 struct Params {
   count: u32, tiles: u32, rows: u32, first_row: u32, height: u32, width: u32, cin: u32, out_width: u32,
@@ -102,12 +96,12 @@ ${main}
   let cin4 = (p.cin + 3u) / 4u;
   let tap_step = p.cin * p.slice;
   let x_first = i32(ox) - i32(p.pad_x);
-  ${repeat(span, (s) => `let in${s} = x_first + ${s} >= 0 && x_first + ${s} < i32(p.width);`)}
-  ${repeat(v.tileX, (t) => repeat(v.tileC, (o) => `var a${t}_${o} = vec4f(0.0);`))}
+  ${repeat(row.inputs, (s) => `let in${s} = x_first + ${s} >= 0 && x_first + ${s} < i32(p.width);`)}
+  ${declareSums(tile)}
   ${repeat(kd, plane)}
   let out = p.out_plane + (oy * p.out_width + ox) * p.cout4 + p.first + co;
   ${repeat(v.tileC, (o) => {
-    const sum = (t: number) => (v.bias ? `a${t}_${o} + bias[p.first + co + ${o}u]` : `a${t}_${o}`);
+    const sum = (t: number) => `${outputOf(tile, t, o)}${v.bias ? ` + bias[p.first + co + ${o}u]` : ''}`;
     return repeat(v.tileX, (t) => `if (ox + ${t}u < p.out_width) { y[out + ${t}u * p.cout4 + ${o}u] = ${sum(t)}; }`);
   })}
 }

@@ -1,8 +1,8 @@
 import { ActionError, ShapeError } from '../errors.ts';
 import { gelu, leakyRelu } from '../ops/activation.ts';
 import { concat } from '../ops/concat.ts';
-import { conv3d } from '../ops/conv3d.ts';
 import { convTranspose3d } from '../ops/conv_transpose3d.ts';
+import { conv3d } from '../ops/conv3d.ts';
 import { type DropoutOptions, dropout } from '../ops/dropout.ts';
 import { maxPool3d } from '../ops/max_pool3d.ts';
 import { batchNorm, type FusedActivation, groupNorm, instanceNorm } from '../ops/norm.ts';

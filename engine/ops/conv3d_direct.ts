@@ -4,7 +4,7 @@ import { ceilDiv, roundUp } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { wastesLittle } from './conv3d_tiles.ts';
-import { type Convolution, packWeights, taps } from './convolution.ts';
+import { type Convolution, packedTaps, packWeights, winogradServes } from './convolution.ts';
 import { sumChunks } from './sum_chunks.ts';
 
 export interface DirectTile {
@@ -13,30 +13,40 @@ export interface DirectTile {
   readonly c: number;
   /** Weights through a uniform buffer, which software adapters read far faster. */
   readonly uniform?: boolean;
+  /** F(4, 3) along x: half the products; x is a multiple of 4. */
+  readonly winograd?: boolean;
   /** Shares the (z, y) taps out among this many invocations where voxels are too few to fill a GPU. */
   readonly split?: number;
 }
 
 /** shaders/conv3d.wgsl.ts: no workgroup memory, no barrier, any kernel and stride. */
-export function direct({ x: tileX, c: tileC, uniform = false, split = 1 }: DirectTile): Way<Convolution> {
-  const slices = (problem: Convolution) => Math.floor(UNIFORM_WEIGHTS / (taps(problem) * problem.x.shape[4]));
+export function direct({
+  x: tileX,
+  c: tileC,
+  uniform = false,
+  winograd = false,
+  split = 1,
+}: DirectTile): Way<Convolution> {
+  const slices = (problem: Convolution) =>
+    Math.floor(UNIFORM_WEIGHTS / (packedTaps(problem, winograd) * problem.x.shape[4]));
   return {
-    name: `direct x${tileX} c${tileC}${uniform ? ' uniform' : ''}${split > 1 ? ` split ${split}` : ''}`,
+    name: `direct x${tileX} c${tileC}${uniform ? ' uniform' : ''}${winograd ? ' winograd' : ''}${split > 1 ? ` split ${split}` : ''}`,
     serves: (_, problem) =>
       (problem.y.pitch / 4) % tileC === 0 &&
       wastesLittle(problem.y.shape[3], tileX) &&
+      (!winograd || winogradServes(problem)) &&
       (!uniform || slices(problem) >= tileC) &&
       (split === 1 || (!problem.bias && (problem.kernel[0] * problem.kernel[1]) % split === 0)),
     record: (rec, problem) => {
       const cout4 = problem.y.pitch / 4;
       const slice = uniform ? Math.min(cout4, Math.floor(slices(problem) / tileC) * tileC) : cout4;
       if (split === 1) {
-        convolve(rec, problem, problem.y, { tileX, tileC, uniform, split, slice });
+        convolve(rec, problem, problem.y, { tileX, tileC, uniform, winograd, split, slice });
         return;
       }
       const [n, ...rest] = problem.y.shape;
       const partial = rec.tensor([split * n, ...rest], `${problem.y.label}.partial`);
-      convolve(rec, problem, partial, { tileX, tileC, uniform, split, slice });
+      convolve(rec, problem, partial, { tileX, tileC, uniform, winograd, split, slice });
       sumChunks(rec, partial, problem.y, split);
     },
   };
@@ -47,20 +57,20 @@ function convolve(
   rec: Recording,
   { x, w, bias, transpose, flip, ...g }: Convolution,
   y: Tensor,
-  tile: { tileX: number; tileC: number; uniform: boolean; split: number; slice: number },
+  tile: { tileX: number; tileC: number; uniform: boolean; winograd: boolean; split: number; slice: number },
 ): void {
-  const { tileX, tileC, uniform, split, slice } = tile;
+  const { tileX, tileC, uniform, winograd, split, slice } = tile;
   const [n, depth, height, width, cin] = x.shape;
   const [, outDepth, outHeight, outWidth] = y.shape;
   const cout4 = y.pitch / 4;
   const slices = ceilDiv(cout4, slice);
   let packed = w;
-  if (uniform || transpose || flip) {
-    const stride = uniform ? UNIFORM_WEIGHTS : roundUp(taps(g) * cin * slice, 16);
+  if (uniform || winograd || transpose || flip) {
+    const stride = uniform ? UNIFORM_WEIGHTS : roundUp(packedTaps(g, winograd) * cin * slice, 16);
     packed = rec.tensor([slices, stride, 4], `${w.label}.packed`);
-    packWeights(rec, w, packed, { transpose, flip, slice, stride });
+    packWeights(rec, w, packed, { transpose, flip, winograd, slice, stride });
   }
-  const variant = { kernel: g.kernel, stride: g.stride, tileX, tileC, uniformWeights: uniform, split };
+  const variant = { kernel: g.kernel, stride: g.stride, tileX, tileC, uniformWeights: uniform, winograd, split };
   const kernel = conv3dKernel({ ...variant, tail: cin % 4, bias: bias !== undefined });
   for (let s = 0; s < slices; s++) {
     const size = Math.min(slice, cout4 - s * slice);

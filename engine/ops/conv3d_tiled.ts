@@ -2,7 +2,7 @@ import { type Conv3dTile, conv3dTiledKernel, tileBytes } from '../../shaders/con
 import { ceilDiv, product, roundUp, type Triple } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
-import { type Convolution, packWeights, unitStride } from './convolution.ts';
+import { type Convolution, packedTaps, packWeights, unitStride, winogradServes } from './convolution.ts';
 
 export interface TiledTile {
   /** Output voxels along x, and vec4 of output channels, that one invocation owns. */
@@ -11,6 +11,8 @@ export interface TiledTile {
   /** Invocations of a workgroup along z, y, x. */
   readonly lanes: Triple;
   readonly weights: Conv3dTile['weights'];
+  /** F(4, 3) along x: half the products; x is a multiple of 4. */
+  readonly winograd?: boolean;
 }
 
 /** Computed voxels per wanted one above which a tile does not suit a shape. */
@@ -20,15 +22,16 @@ const waste = ({ shape: [, depth, height, width] }: Tensor, [lz, ly, lx]: Triple
   (roundUp(depth, lz) * roundUp(height, ly) * roundUp(width, lx * tileX)) / (depth * height * width);
 
 /** shaders/conv3d_tiled.wgsl.ts: input boxes in workgroup memory, stride 1. For GPUs. */
-export function tiled({ x: tileX, c: tileC, lanes, weights }: TiledTile): Way<Convolution> {
+export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: TiledTile): Way<Convolution> {
   const variant = ({ x, bias, kernel }: Convolution): Conv3dTile => ({
-    ...{ kernel, lanes, tileX, tileC, weights, tail: x.shape[4] % 4, bias: bias !== undefined },
+    ...{ kernel, lanes, tileX, tileC, weights, winograd, tail: x.shape[4] % 4, bias: bias !== undefined },
   });
   return {
-    name: `tiled ${lanes.join('x')} x${tileX} c${tileC}${weights === 'storage' ? '' : ' staged'}`,
+    name: `tiled ${lanes.join('x')} x${tileX} c${tileC}${weights === 'storage' ? '' : ' staged'}${winograd ? ' winograd' : ''}`,
     serves: ({ limits }, problem) =>
       unitStride(problem) &&
       problem.kernel.some((k) => k > 1) &&
+      (!winograd || winogradServes(problem)) &&
       waste(problem.y, lanes, tileX) <= MOST_WASTE &&
       (problem.y.pitch / 4) % tileC === 0 &&
       product(lanes) <= limits.maxComputeInvocationsPerWorkgroup &&
@@ -39,10 +42,10 @@ export function tiled({ x: tileX, c: tileC, lanes, weights }: TiledTile): Way<Co
       const [, outDepth, outHeight, outWidth] = y.shape;
       const cout4 = y.pitch / 4;
       let weight = w;
-      if (transpose || flip) {
-        const stride = product(problem.kernel) * cin * cout4;
+      if (winograd || transpose || flip) {
+        const stride = packedTaps(problem, winograd) * cin * cout4;
         weight = rec.tensor([stride, 4], `${w.label}.packed`);
-        packWeights(rec, w, weight, { transpose, flip, slice: cout4, stride });
+        packWeights(rec, w, weight, { transpose, flip, winograd, slice: cout4, stride });
       }
       const [tilesZ, tilesY, tilesX] = [
         ceilDiv(outDepth, lanes[0]),

@@ -3,7 +3,7 @@ import type { Choice } from '../ways.ts';
 import { direct } from './conv3d_direct.ts';
 import { rowSums } from './conv3d_grad_weight.ts';
 import { gradWeightWindows } from './conv3d_grad_weight_windows.ts';
-import { tiled } from './conv3d_tiled.ts';
+import { type TiledTile, tiled } from './conv3d_tiled.ts';
 import { windows } from './conv3d_windows.ts';
 import { type Convolution, convolutionKey, type WeightGradient } from './convolution.ts';
 
@@ -14,28 +14,32 @@ const DIRECT = [4, 2, 1].flatMap((c) => [16, 8, 4, 2, 1].map((x) => ({ x, c })))
 
 const storage = DIRECT.map((tile) => direct(tile));
 const uniform = DIRECT.map((tile) => direct({ ...tile, uniform: true }));
+const inWindows = [windows(), windows({ winograd: true })];
+const WINOGRAD = DIRECT.filter(({ x, c }) => x % 4 === 0 && x * c <= 16);
+const uniformWinograd = WINOGRAD.map((tile) => direct({ ...tile, uniform: true, winograd: true }));
 /** At most 4 voxels an invocation: a GPU wants many invocations more than it wants reuse. */
 const narrow = storage.filter((_, i) => DIRECT[i].x <= 4);
 const split = [9, 3].flatMap((parts) => [4, 2, 1].flatMap((c) => [4, 1].map((x) => direct({ x, c, split: parts }))));
-const boxes = [4, 2].flatMap((c) =>
-  [
-    { x: 4, lanes: [4, 8, 4] as const },
-    { x: 4, lanes: [4, 4, 4] as const },
-    { x: 4, lanes: [2, 8, 8] as const },
-    { x: 8, lanes: [4, 8, 2] as const },
-  ].flatMap((tile) => (['workgroup', 'storage'] as const).map((weights) => tiled({ ...tile, c, weights }))),
-);
+const boxes: TiledTile[] = (['workgroup', 'storage'] as const).flatMap((weights) => [
+  { x: 4, c: 4, lanes: [4, 8, 4], weights },
+  { x: 4, c: 2, lanes: [4, 8, 4], weights },
+  { x: 4, c: 4, lanes: [2, 8, 8], weights },
+  { x: 8, c: 2, lanes: [4, 8, 2], weights },
+]);
+const inBoxes = boxes.map((box) => tiled(box));
+/** 48 KiB of workgroup memory do not hold the weights of a wider box. */
+const inBoxesWinograd = boxes.filter(({ lanes }) => lanes[0] === 4).map((box) => tiled({ ...box, winograd: true }));
 
 /** Outputs below which a GPU is not filled by invocations of 4 voxels x 16 channels. */
-const FEW_OUTPUTS = 2 ** 21;
+const FEW_OUTPUTS = 2 ** 20;
 
 export const CONV3D: Choice<Convolution> = {
   op: 'conv3d',
-  ways: [windows, ...uniform, ...storage, ...split, ...boxes],
+  ways: [...inWindows, ...uniformWinograd, ...uniform, ...storage, ...split, ...inBoxesWinograd, ...inBoxes],
   key: (problem) => convolutionKey(problem, problem.x.shape[4], problem.y),
   usual: (device, { y }) => {
-    if (device.software) return [windows, ...uniform, ...storage];
-    return product(y.shape) < FEW_OUTPUTS ? [...split, ...narrow] : [...boxes, ...narrow];
+    if (device.software) return [...inWindows, ...uniform, ...storage];
+    return product(y.shape) < FEW_OUTPUTS ? [...split, ...narrow] : [...inBoxes, ...narrow];
   },
 };
 

@@ -5,35 +5,39 @@ import type { Recording } from '../recording.ts';
 import { ceilDiv } from '../shape.ts';
 import { type Tensor, vec4s } from '../tensor.ts';
 import type { Way } from '../ways.ts';
-import { largestTile, tileWidth } from './conv3d_tiles.ts';
-import { type Convolution, packWeights, taps, unitStride } from './convolution.ts';
+import { largestTile, tileWidth, wastesLittle } from './conv3d_tiles.ts';
+import { type Convolution, packedTaps, packWeights, unitStride, winogradServes } from './convolution.ts';
 import { rowsInWindow, uniformAlignment, WINDOW, windowable, windowOf } from './uniform_windows.ts';
 
 /** Beyond this many dispatches for one convolution the general kernel is taken. */
 export const MOST_DISPATCHES = 2048;
 
 /**
- * Reads activations through uniform windows (shaders/conv3d_windows.wgsl.ts): stride 1. Each output plane is one dispatch
+ * Reads activations through uniform windows (shaders/conv3d_windows.wgsl.ts): stride 1, with F(4, 3) along x on request. Each output plane is one dispatch
  * or, where a plane exceeds a window, a few: many small dispatches, which software adapters do not mind.
  */
-export const windows: Way<Convolution> = {
-  name: 'windows',
-  serves: (device, problem) => unitStride(problem) && windowSlice(device, problem) > 0,
+export const windows = ({ winograd = false } = {}): Way<Convolution> => ({
+  name: winograd ? 'windows winograd' : 'windows',
+  serves: (device, problem) =>
+    unitStride(problem) &&
+    (!winograd || (winogradServes(problem) && wastesLittle(problem.y.shape[3], 4))) &&
+    windowSlice(device, problem, winograd) > 0,
   record(rec, problem) {
     const { x, w, y, transpose, flip } = problem;
-    const slice = windowSlice(rec.device, problem);
+    const slice = windowSlice(rec.device, problem, winograd);
     const packed = rec.tensor([ceilDiv(y.pitch / 4, slice), UNIFORM_WEIGHTS, 4], `${w.label}.packed`);
-    packWeights(rec, w, packed, { transpose, flip, slice, stride: UNIFORM_WEIGHTS });
-    convolve(rec, problem, packed, slice, rowsInWindow(x, problem.kernel[1] - 1, uniformAlignment(rec.device)));
+    packWeights(rec, w, packed, { transpose, flip, winograd, slice, stride: UNIFORM_WEIGHTS });
+    const most = rowsInWindow(x, problem.kernel[1] - 1, uniformAlignment(rec.device));
+    convolve(rec, problem, { packed, slice, winograd }, most);
   },
-};
+});
 
 /** vec4 of output channels per slice of packed weights, or 0 where windows do not serve this convolution. */
-function windowSlice(device: Device, { x, y, ...g }: Convolution): number {
+function windowSlice(device: Device, { x, y, ...g }: Convolution, winograd: boolean): number {
   if (!windowable(device, x)) return 0;
   const [n, , , , cin] = x.shape;
   const cout4 = y.pitch / 4;
-  const fits = Math.floor(UNIFORM_WEIGHTS / (taps(g) * cin));
+  const fits = Math.floor(UNIFORM_WEIGHTS / (packedTaps(g, winograd) * cin));
   const rows = rowsInWindow(x, g.kernel[1] - 1, uniformAlignment(device));
   if (fits < 1 || rows < 1) return 0;
   const tileC = largestTile(cout4, fits);
@@ -45,8 +49,7 @@ function windowSlice(device: Device, { x, y, ...g }: Convolution): number {
 function convolve(
   rec: Recording,
   { x, y, bias, ...g }: Convolution,
-  packed: Tensor,
-  slice: number,
+  { packed, slice, winograd }: { packed: Tensor; slice: number; winograd: boolean },
   most: number,
 ): void {
   const [kd] = g.kernel;
@@ -56,11 +59,11 @@ function convolve(
   const cin4 = x.pitch / 4;
   const cout4 = y.pitch / 4;
   const tileC = largestTile(cout4, slice);
-  const tileX = tileWidth(outWidth, tileC === 4 ? 8 : 16);
+  const tileX = tileWidth(outWidth, tileC === 4 && !winograd ? 8 : 16);
   const tiles = ceilDiv(outWidth, tileX);
   const band = Math.min(outHeight, most);
   const plane = height * width * cin4;
-  const variant = { kernel: g.kernel, tileX, tileC, tail: cin % 4, bias: !!bias };
+  const variant = { kernel: g.kernel, tileX, tileC, winograd, tail: cin % 4, bias: !!bias };
   const kernel = conv3dWindowsKernel({ ...variant, window: Math.min(WINDOW, vec4s(x)) });
   for (let s = 0; s * slice < cout4; s++) {
     const offset = packed.offset + s * UNIFORM_WEIGHTS * 16;

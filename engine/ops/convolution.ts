@@ -66,6 +66,12 @@ export interface WeightGradient extends Geometry {
 
 export const taps = ({ kernel }: Geometry): number => product(kernel);
 
+/** Weights an input and output channel as the kernel reads them: F(4, 3) has six points for three taps. */
+export const packedTaps = (g: Geometry, winograd: boolean): number => taps(g) * (winograd ? 2 : 1);
+
+/** Whether F(4, 3) along x computes this. */
+export const winogradServes = ({ kernel, stride }: Geometry): boolean => kernel[2] === 3 && stride[2] === 1;
+
 export const unitStride = ({ stride }: Geometry): boolean => stride.every((s) => s === 1);
 
 /** Kernel, stride, channels and the power of two next to the number of output voxels: what decides which way is the fastest. */
@@ -80,12 +86,12 @@ export function packWeights(
   rec: Recording,
   w: Tensor,
   out: Tensor,
-  options: { transpose: boolean; flip: boolean; slice: number; stride: number },
+  options: { transpose: boolean; flip: boolean; winograd?: boolean; slice: number; stride: number },
 ): void {
   const [kd, kh, kw, cin, cout] = w.shape;
-  const { transpose, flip, slice, stride } = options;
+  const { transpose, flip, winograd, slice, stride } = options;
   const [rows, columns] = transpose ? [cout, cin] : [cin, cout];
   const count = vec4s(out);
   const params = { count, taps: kd * kh * kw, rows, columns, slice, pitch: w.pitch, stride };
-  rec.dispatch(packWeightsKernel({ transpose, flip }), { w, out }, params, count);
+  rec.dispatch(packWeightsKernel({ transpose, flip, winograd }), { w, out }, params, count);
 }
