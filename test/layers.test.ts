@@ -20,7 +20,7 @@ const ops = /^engine\/ops\//;
 const nn = /^engine\/nn\//;
 const action = /^engine\/action\//;
 const baselines = /^engine\/baselines\//;
-const hostless = /^runner\/(data|train|predict|report|bench)\//;
+const hostless = /^runner\/(data|train|predict|report|bench|tune)\//;
 
 /** The first rule whose `files` fit a file holds for it. */
 const RULES: Rule[] = [
@@ -37,7 +37,10 @@ const RULES: Rule[] = [
     files: hostless,
     may: [/^engine\//, shaders, hostless, /^(valibot|nifti-reader-js|h5wasm)$/],
   },
-  { files: /^runner\/host\/(web|opened_gpu)\.ts$/, may: [/^engine\//, /^runner\/host\/(web|opened_gpu)\.ts$/] },
+  {
+    files: /^runner\/host\/(web|opened_gpu|indexed_db)\.ts$/,
+    may: [/^engine\//, /^runner\/tune\//, /^runner\/host\/(web|opened_gpu|indexed_db)\.ts$/],
+  },
   // The host's random numbers are themselves the twin of the device's (test/random.test.ts).
   { files: /^test\/reference\//, may: [/^test\/reference\//, /^engine\/random\.ts$/] },
 ];
@@ -105,7 +108,9 @@ test('only hosts and commands touch node:, webgpu and files', () => {
   const found = files
     .filter((file) => !allowed.test(file))
     .flatMap((file) => imports(file, text(file)).map((imported) => `${file} imports ${imported}`))
-    .filter((line) => / (node:|webgpu$|runner\/(host\/(?!web\.ts|opened_gpu\.ts)|commands\/))/.test(line));
+    .filter((line) =>
+      / (node:|webgpu$|runner\/(host\/(?!web\.ts|opened_gpu\.ts|indexed_db\.ts)|commands\/))/.test(line),
+    );
   assert.equal(found, []);
 });
 

@@ -55,7 +55,12 @@ const DEVIATIONS = 8;
 /** What exp, log and division may be off by. */
 const FUNCTIONS = 1e-6;
 
-/** Compares a tensor's dense values with some of those it should have; lets 1e-6 + 8 sqrt(terms) 2^-24 of the largest pass. */
+/** What float32 explains of a sum of `terms`, relative to the largest result: 1e-6 + 8 sqrt(terms) 2^-24. */
+export function toleranceOf(terms: number): number {
+  return FUNCTIONS + DEVIATIONS * Math.sqrt(terms) * 2 ** -24;
+}
+
+/** Compares a tensor's dense values with some of those it should have; lets toleranceOf(terms) of the largest pass. */
 export function compare(actual: ArrayLike<number>, { at, expected, terms }: Sampled): Agreement {
   let error = 0;
   let scale = 0;
@@ -64,6 +69,6 @@ export function compare(actual: ArrayLike<number>, { at, expected, terms }: Samp
     error = Math.max(error, Number.isNaN(difference) ? Infinity : difference);
     scale = Math.max(scale, Math.abs(expected[i]));
   }
-  const tolerance = (FUNCTIONS + DEVIATIONS * Math.sqrt(terms) * 2 ** -24) * scale;
+  const tolerance = toleranceOf(terms) * scale;
   return { error, tolerance, ok: error <= tolerance };
 }

@@ -1,0 +1,81 @@
+/** One way on one problem: compiled, compared with results that are known, and ready to be timed. */
+import type { Device } from '../../engine/device.ts';
+import { Program } from '../../engine/program.ts';
+import { Recording } from '../../engine/recording.ts';
+import { storedBytes, type Tensor } from '../../engine/tensor.ts';
+import type { Way } from '../../engine/ways.ts';
+import type { Clock } from '../bench/clock.ts';
+import { toleranceOf } from '../bench/samples.ts';
+
+export interface Trial {
+  readonly way: Way<unknown>;
+  /** What the way computes, sampled. */
+  result(): Promise<Float32Array>;
+  /** Milliseconds of one run among so many in a submit, and until the host knew of it. */
+  time(clock: Clock, runs: number): Promise<{ ms: number; wallMs: number }>;
+  /** Commands that the way takes. */
+  readonly commands: number;
+  destroy(): void;
+}
+
+/** Errors: FitError where the way has no room, GpuValidationError where the driver refuses a kernel. */
+export async function createTrial(device: Device, way: Way<unknown>, problem: unknown, output: Tensor): Promise<Trial> {
+  const rec = new Recording(device, `tune ${way.name}`);
+  // What a way leaves out must not be what another one left there.
+  rec.clear(output);
+  way.record(rec, problem);
+  const program = await Program.create(rec);
+  const part = { from: 1, to: rec.commands.length };
+  return {
+    ...{ way, commands: part.to - part.from },
+    result() {
+      program.run();
+      return sampled(device, output);
+    },
+    async time(clock, runs) {
+      const { ms, wallMs } = await clock.measure(program, { ...part, times: runs });
+      return { ms: ms / runs, wallMs: wallMs / runs };
+    },
+    destroy: () => program.destroy(),
+  };
+}
+
+export interface Comparison {
+  readonly error: number;
+  readonly tolerance: number;
+}
+
+/** Largest difference of two computations of the same sums, and what float32 lets both be off by. */
+export function compareResults(actual: Float32Array, expected: Float32Array, terms: number): Comparison {
+  let error = 0;
+  let scale = 0;
+  for (let i = 0; i < expected.length; i++) {
+    const difference = Math.abs(actual[i] - expected[i]);
+    if (!(difference <= error)) error = Number.isNaN(difference) ? Infinity : difference;
+    scale = Math.max(scale, Math.abs(expected[i]));
+  }
+  return { error, tolerance: 2 * toleranceOf(terms) * scale };
+}
+
+const BLOCKS = 64;
+const BLOCK_BYTES = 64 * 1024;
+const COPY_SRC_DST = 0x04 | 0x08;
+
+/** A tensor as stored, padding included; of a large one blocks at equal distances, the first and the last among them. */
+async function sampled(device: Device, t: Tensor): Promise<Float32Array> {
+  const total = storedBytes(t);
+  const buffer = t.storage.buffer as GPUBuffer;
+  if (total <= BLOCKS * BLOCK_BYTES) return new Float32Array(await device.readBuffer(buffer, t.offset, total));
+  const copy = device.createBuffer(BLOCKS * BLOCK_BYTES, 'sampled', COPY_SRC_DST);
+  try {
+    const encoder = device.gpu.createCommandEncoder();
+    for (let i = 0; i < BLOCKS; i++) {
+      const at = Math.floor(((total - BLOCK_BYTES) * i) / (BLOCKS - 1) / 16) * 16;
+      encoder.copyBufferToBuffer(buffer, t.offset + at, copy, i * BLOCK_BYTES, BLOCK_BYTES);
+    }
+    device.gpu.queue.submit([encoder.finish()]);
+    return new Float32Array(await device.readBuffer(copy, 0, copy.size));
+  } finally {
+    device.destroyBuffer(copy);
+  }
+}
