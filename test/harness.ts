@@ -7,8 +7,11 @@ import { exit, openGpu } from '../runner/host/node.ts';
 import { assertClose, type Tolerance } from './compare.ts';
 import { type Dense, random } from './reference/dense.ts';
 
-/** The adapter of a test process: ACTION3D_GPU (set by test/run.ts from --gpu), else the one `--gpu auto` takes. */
-const opened = await openGpu({ gpu: process.env.ACTION3D_GPU });
+/**
+ * The adapter of a test process: ACTION3D_GPU (set by test/run.ts from --gpu), else the one `--gpu auto` takes; with the usual
+ * ways, whatever was tuned on this machine.
+ */
+const opened = await openGpu({ gpu: process.env.ACTION3D_GPU, tuned: false });
 
 /**
  * A test with a fresh Device; any WebGPU validation error fails it, everything it made is destroyed after it. `software`

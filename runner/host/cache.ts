@@ -1,4 +1,7 @@
-/** Folders for native libraries that we unpack. A library must never be loaded out of a folder that somebody else can write. */
+/**
+ * Folders of the user's own: for native libraries that we unpack, and for what was found out about adapters. A library must never
+ * be loaded out of a folder that somebody else can write.
+ */
 import { randomUUID } from 'node:crypto';
 import { existsSync, lstatSync, mkdirSync, renameSync, rmSync } from 'node:fs';
 import { tmpdir } from 'node:os';
@@ -8,14 +11,19 @@ import { dirname, join } from 'node:path';
 const uid = () => process.getuid?.() ?? 0;
 
 /** The user's cache, then a temporary folder of theirs (a home can be missing, read-only or mounted noexec). */
-function parents(): string[] {
+export function cacheFolders(): string[] {
   const base = process.env.XDG_CACHE_HOME || (process.env.HOME && join(process.env.HOME, '.cache'));
   return [...(base ? [join(base, 'action3d')] : []), join(tmpdir(), `action3d-${uid()}`)];
 }
 
-/** One level and its parent; Node's recursive mkdir never ends in places such as /proc. */
-function makePrivate(folder: string): void {
+/** One level and its parent; Node's recursive mkdir never ends in places such as /proc. Errors: Error for what others can write. */
+export function makePrivate(folder: string): void {
   for (const level of [dirname(folder), folder]) if (!existsSync(level)) tryMkdir(level);
+  assertPrivate(folder);
+}
+
+/** Errors: Error for a folder that is not there, or that others can write. */
+export function assertPrivate(folder: string): void {
   const stat = lstatSync(folder);
   if (!stat.isDirectory() || stat.uid !== uid() || (stat.mode & 0o022) !== 0)
     throw new Error(`${folder} is not a folder that only this user can write`);
@@ -41,7 +49,7 @@ export function withCachedFolder(
   use: (folder: string) => string | undefined,
 ): string | undefined {
   const reasons: string[] = [];
-  for (const parent of parents()) {
+  for (const parent of cacheFolders()) {
     const target = join(parent, name);
     const fresh = `${target}.${process.pid}.${randomUUID()}`;
     try {

@@ -7,19 +7,23 @@
  * 'swiftshader'. No environment variable is read or needed. `auto` takes a hardware adapter where there is one, else Mesa's
  * llvmpipe through Dawn's OpenGL ES backend, else SwiftShader out of npm's @sparticuz/chromium. Nothing usable, or not the one
  * asked for, throws NoGpuError with hints. `unsafe: true` turns off bounds clamping and the zeroing of workgroup memory: faster,
- * and only for kernels that guard every index and write workgroup memory before they read it.
+ * and only for kernels that guard every index and write workgroup memory before they read it. `tuned: false` leaves the ways alone
+ * that `action3d tune` found for the adapter, which a Device made with what this gives takes otherwise.
  */
 import { NoGpuError } from '../../engine/errors.ts';
 import { best, pick, probe, SOURCE_OF_KIND, settlesAuto } from './choose.ts';
 import type { Candidate, CreateGpu, Refusal } from './enumerate.ts';
-import { kindOf, limitsOf, type OpenedGpu, requestFullDevice } from './opened_gpu.ts';
+import { kindOf, limitsOf, loadTuning, type OpenedGpu, requestFullDevice } from './opened_gpu.ts';
+import { installedPackage } from './packages.ts';
 import { sources } from './sources.ts';
+import { tuningFile } from './tuning_file.ts';
 
 export type { OpenedGpu } from './opened_gpu.ts';
 
 export interface OpenOptions {
   gpu?: string;
   unsafe?: boolean;
+  tuned?: boolean;
 }
 
 const open = new Set<OpenedGpu>();
@@ -80,7 +84,9 @@ export async function openGpu(options: OpenOptions = {}): Promise<OpenedGpu> {
   const adapter = await chosen.open();
   if (!adapter)
     throw noGpu(`The adapter ${chosen.name} (${chosen.backend}) vanished while it was opened; try again.`, refusals);
-  return await opened(chosen, adapter);
+  const gpu = await opened(chosen, adapter);
+  if (options.tuned ?? true) await loadTuning(gpu, installedPackage('webgpu')?.version ?? '', tuningFile);
+  return gpu;
 }
 
 async function opened(chosen: Candidate, adapter: GPUAdapter): Promise<OpenedGpu> {

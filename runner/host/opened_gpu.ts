@@ -1,4 +1,8 @@
 /** What a host hands to the engine, and the one way both hosts turn an adapter into it. No Node, no DOM. */
+import type { ChooseWay } from '../../engine/ways.ts';
+import { type AdapterIdentity, adapterIdentity } from '../tune/adapter.ts';
+import type { TuningStore } from '../tune/store.ts';
+import { openTuning, type Tuning } from '../tune/tuning.ts';
 
 export type GpuKind = 'hardware' | 'llvmpipe' | 'swiftshader' | 'software';
 
@@ -13,6 +17,9 @@ export interface OpenedGpu {
   software: boolean;
   /** Sentences the user should see once: slow adapter, refused limit. */
   notes: string[];
+  /** The ways that `action3d tune` found to be the fastest here, as a Device takes them; absent where that was not wanted. */
+  choose?: ChooseWay;
+  tuning?: Tuning;
   /** Destroys the device; a second call does nothing. */
   close(): void;
 }
@@ -64,4 +71,17 @@ export async function requestFullDevice(adapter: GPUAdapter, notes: string[]): P
       delete requiredLimits[refused];
     }
   }
+}
+
+/** Takes over what was found out about the adapter; what cannot be used is named in `notes`. */
+export async function loadTuning(
+  gpu: OpenedGpu,
+  webgpu: string,
+  storeOf: (identity: AdapterIdentity) => TuningStore,
+): Promise<void> {
+  const { name, backend, kind, software, notes, adapter, device } = gpu;
+  const identity = adapterIdentity(adapter.info, { name, backend, webgpu });
+  const options = { store: storeOf(identity), identity, adapter: { limits: device.limits, software, kind } };
+  gpu.tuning = await openTuning(options, (sentence) => notes.push(sentence));
+  gpu.choose = gpu.tuning.choose;
 }

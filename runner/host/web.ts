@@ -1,6 +1,7 @@
 /** GPU access in a browser: the same openGpu() as in Node, over navigator.gpu. */
 import { NoGpuError } from '../../engine/errors.ts';
-import { kindOf, type OpenedGpu, requestFullDevice } from './opened_gpu.ts';
+import { tuningEntry } from './indexed_db.ts';
+import { kindOf, loadTuning, type OpenedGpu, requestFullDevice } from './opened_gpu.ts';
 
 export type { OpenedGpu } from './opened_gpu.ts';
 
@@ -23,22 +24,31 @@ function hints(userAgent: string): string[] {
 }
 
 /**
- * Opens the adapter the browser prefers for high performance. A browser offers no choice of adapters, so there is no `gpu` option.
- * Throws NoGpuError.
+ * Opens the adapter the browser prefers for high performance. A browser offers no choice of adapters, so there is no `gpu` option;
+ * `tuned: false` leaves alone what was found to be the fastest on it. Throws NoGpuError.
  */
-export async function openGpu(): Promise<OpenedGpu> {
+export async function openGpu(options: { tuned?: boolean } = {}): Promise<OpenedGpu> {
   if (!globalThis.isSecureContext)
     throw new NoGpuError('WebGPU is off on this page because it is not served securely.', [
       'open the page over https, or from http://localhost',
     ]);
   const advice = hints(navigator.userAgent);
   if (!navigator.gpu) throw new NoGpuError('This browser has no WebGPU.', advice);
-  const options: GPURequestAdapterOptions = { powerPreference: 'high-performance' };
+  const wanted: GPURequestAdapterOptions = { powerPreference: 'high-performance' };
   const adapter =
-    (await navigator.gpu.requestAdapter(options)) ??
-    (await navigator.gpu.requestAdapter({ ...options, featureLevel: 'compatibility' }));
+    (await navigator.gpu.requestAdapter(wanted)) ??
+    (await navigator.gpu.requestAdapter({ ...wanted, featureLevel: 'compatibility' }));
   if (!adapter) throw new NoGpuError('This browser has WebGPU, but offers no adapter.', advice);
-  return await opened(adapter);
+  const gpu = await opened(adapter);
+  const { indexedDB } = globalThis;
+  if (indexedDB && (options.tuned ?? true))
+    await loadTuning(gpu, browserVersion(navigator.userAgent), (identity) => tuningEntry(identity, indexedDB));
+  return gpu;
+}
+
+/** 'Chrome/143.0.0.0': what implements WebGPU in a page. */
+function browserVersion(userAgent: string): string {
+  return /(?:Edg|Firefox|Chrome|Version)\/[\d.]+/.exec(userAgent)?.[0] ?? userAgent;
 }
 
 async function opened(adapter: GPUAdapter): Promise<OpenedGpu> {
