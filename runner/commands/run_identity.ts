@@ -78,10 +78,14 @@ function splitDifferences(there: SplitIds, now: SplitIds): string[] {
   });
 }
 
-/** What the file holds, undefined where there is none. @throws DataError with the ways out where that is nothing of ours */
+/** Undefined where there is no such file. */
 async function readSaved<T>(store: RunStore, path: string, schema: v.GenericSchema<T>): Promise<T | undefined> {
   const bytes = await store.read(path);
-  if (!bytes) return undefined;
+  return bytes && parseSaved(store, path, bytes, schema);
+}
+
+/** What bytes of a run's file say. @throws DataError with the ways out where that is nothing of ours */
+export function parseSaved<T>(store: RunStore, path: string, bytes: Uint8Array, schema: v.GenericSchema<T>): T {
   const damaged = (what: string, cause?: unknown) =>
     new DataError(
       `${store.name}/${path} is damaged (${what}); restore it, remove it to have it written anew by the options that the run had, or start again with --force`,

@@ -9,8 +9,9 @@ import type { TrainConfig } from '../train/config.ts';
 import { RUN_FILES } from '../train/run_store.ts';
 import { runTraining, type TrainingResult } from '../train/run_training.ts';
 import { claimRun } from './run_identity.ts';
+import { runWays } from './run_ways.ts';
 import { TrainingReport } from './train_report.ts';
-import { chooseRun, openSetup, type Setup, type SetupOptions } from './training_setup.ts';
+import { chooseRun, openSetup, type Setup, type SetupOptions, takeWays } from './training_setup.ts';
 
 export interface TrainCommandOptions extends SetupOptions {
   output: string;
@@ -45,10 +46,13 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
   const stop = stopConditions(options);
   try {
     const store = runFolder(output);
+    const ways = await runWays(store, setup.opened, options.force ?? false);
+    takeWays(setup, ways.choose);
     const { config } = await chooseRun(setup, options);
     const { split, dataset, source, device, from } = setup;
     if (options.force) await removeRun(output);
     await claimRun(store, config, split);
+    await ways.save();
     await store.write(RUN_FILES.environment, `${JSON.stringify(environment(setup), null, 2)}\n`);
     if (!options.quiet) for (const reason of setup.reasons) process.stderr.write(`${reason}\n`);
     const report = new TrainingReport({ config, store, device, options });

@@ -3,6 +3,7 @@ import { Device } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
 import { UsageError } from '../../engine/errors.ts';
 import type { Triple } from '../../engine/shape.ts';
+import type { ChooseWay } from '../../engine/ways.ts';
 import { type Dataset, type FileSource, parseDataset } from '../data/dataset.ts';
 import { makeSplit, parseCaseList, type Split } from '../data/splits.ts';
 import { directorySource, readFailure } from '../host/files.ts';
@@ -55,7 +56,7 @@ export interface Wishes {
 
 export interface Setup extends Wishes {
   readonly opened: OpenedGpu;
-  readonly device: Device;
+  device: Device;
   /** Gives the adapter back. */
   close(): void;
 }
@@ -65,12 +66,21 @@ export async function openSetup(directory: string, options: SetupOptions): Promi
   const wishes = await readWishes(directory, options);
   const opened = await openGpu({ gpu: options.gpu, unsafe: true });
   if (!options.quiet) for (const note of opened.notes) process.stderr.write(`${note}\n`);
-  const device = new Device(opened.device, opened);
-  const close = () => {
-    device.destroy();
-    opened.close();
+  const setup: Setup = {
+    ...{ ...wishes, opened, device: new Device(opened.device, opened) },
+    close() {
+      setup.device.destroy();
+      opened.close();
+    },
   };
-  return { ...wishes, opened, device, close };
+  return setup;
+}
+
+/** Takes other ways than the adapter was tuned to; nothing may have been made on the device before. */
+export function takeWays(setup: Setup, choose: ChooseWay): void {
+  setup.device.destroy();
+  setup.opened.choose = choose;
+  setup.device = new Device(setup.opened.device, setup.opened);
 }
 
 async function readWishes(directory: string, options: SetupOptions): Promise<Wishes> {

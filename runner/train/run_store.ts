@@ -14,6 +14,7 @@ export const RUN_FILES = {
   config: 'config.json',
   split: 'split.json',
   environment: 'env.json',
+  tuning: 'tuning.json',
   log: 'log.jsonl',
   status: 'status.json',
   latest: 'checkpoints/latest.safetensors',
