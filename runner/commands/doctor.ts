@@ -33,6 +33,8 @@ export interface DoctorReport {
   refusals: Refusal[];
   /** The adapter that a run with the same --gpu takes, and why. */
   uses: { index: number; name: string; backend: string; kind: OpenedGpu['kind']; why: string } | null;
+  /** What action3d tune found on that adapter: problems compared, and those with another way than the usual one. */
+  tuning: { file: string; problems: number; faster: number } | null;
   problem: { message: string; hints: string[] } | null;
   notes: string[];
   /** Null when it was not run. */
@@ -73,6 +75,7 @@ async function examine(wanted: string, selfTest: SelfTest | undefined): Promise<
     adapters: [],
     refusals: [],
     uses: null,
+    tuning: null,
     problem: null,
     notes: quarantined() ? ['macOS holds Dawn in quarantine: xattr -dr com.apple.quarantine node_modules/webgpu'] : [],
     selfTest: null,
@@ -99,12 +102,18 @@ async function examineGpu(report: DoctorReport, wanted: string, selfTest: SelfTe
     const index = adapters.findIndex((item) => item.name === name && item.backend === backend);
     report.uses = { index, name, backend, kind, why: why(gpu, wanted) };
     report.notes.push(...gpu.notes);
+    report.tuning = tuningOf(gpu);
     if (!selfTest) return;
     report.selfTest = await selfTest(gpu.device);
     if (report.selfTest.some((line) => !line.ok)) report.exitCode = 8;
   } finally {
     gpu.close();
   }
+}
+
+function tuningOf({ tuning }: OpenedGpu): DoctorReport['tuning'] {
+  const problems = tuning?.valid().length ?? 0;
+  return tuning && problems > 0 ? { file: tuning.store.name, problems, faster: tuning.chosen().length } : null;
 }
 
 function why(gpu: OpenedGpu, wanted: string): string {

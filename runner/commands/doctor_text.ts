@@ -14,6 +14,7 @@ export function doctorText(report: DoctorReport): string[] {
       ...fixes.map((fix) => row('', `-> ${fix}`)),
     ]),
     ...useLines(report),
+    ...tuningLines(report),
     ...selfTestLines(report),
     ...hostLines(report),
   ];
@@ -61,6 +62,13 @@ function useLines({ uses, problem, refusals }: DoctorReport): string[] {
   // The refusals above are a missing adapter's hints already.
   const hints = refusals.length > 0 && !uses ? [] : problem.hints.map((hint) => row('', `-> ${hint.trim()}`));
   return [...lines, row(uses ? 'problem' : 'uses', `${uses ? '' : 'nothing. '}${problem.message}`), ...hints];
+}
+
+function tuningLines({ uses, tuning }: DoctorReport): string[] {
+  if (!uses) return [];
+  if (!tuning) return [row('tuned', 'no: action3d tune finds the fastest kernels for a network')];
+  const { problems, faster, file } = tuning;
+  return [row('tuned', `for ${problems} shapes of convolutions, ${faster} of them by other ways than usual (${file})`)];
 }
 
 function selfTestLines({ selfTest }: DoctorReport): string[] {
