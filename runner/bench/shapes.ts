@@ -65,7 +65,7 @@ export function parseShapes(value: unknown, file: string): KernelShape[] {
 }
 
 /** Shapes A and B, on which other WebGPU libraries were measured too. */
-const PEER_SHAPES: readonly KernelShape[] = [
+export const PEER_SHAPES: readonly KernelShape[] = [
   { op: 'conv3d', name: 'A', input: [1, 32, 32, 32, 16], out: 16 },
   { op: 'conv3d', name: 'B', input: [1, 32, 48, 32, 8], out: 8 },
 ];
