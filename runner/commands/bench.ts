@@ -1,9 +1,11 @@
-/** `action3d bench SUBJECT`: how fast kernels, training steps and prediction are on an adapter. */
+/** `action3d bench SUBJECT`: how fast kernels, training steps and prediction are on an adapter, and beside other libraries. */
 import { UsageError } from '../../engine/errors.ts';
 import type { Triple } from '../../engine/shape.ts';
+import type { PeerName } from '../bench/peers/protocol.ts';
 import type { KernelOpName } from '../bench/shapes.ts';
 import type { Method } from '../train/config.ts';
 import { benchKernelsCommand } from './bench_kernels.ts';
+import { benchPeersCommand } from './bench_peers.ts';
 import { benchPredictCommand } from './bench_predict.ts';
 import { benchStepCommand } from './bench_step.ts';
 
@@ -27,6 +29,9 @@ export interface BenchOptions {
   /** Of each level. */
   readonly channels?: readonly number[];
   readonly size?: Triple;
+  readonly peers?: readonly PeerName[];
+  /** Program in which torch is looked for instead of those on the PATH. */
+  readonly python?: string;
 }
 
 const ANY = ['gpu', 'json', 'quiet', 'repeats', 'color', 'debug'];
@@ -38,6 +43,10 @@ const SUBJECTS: Readonly<
   kernels: { run: (options) => benchKernelsCommand(options), options: ['ops', 'shapes', 'baseline', 'maxRegress'] },
   step: { run: benchStepCommand, options: ['method', 'precision', 'patch', 'batch', 'channels'] },
   predict: { run: benchPredictCommand, options: ['size', 'patch', 'batch', 'channels'] },
+  peers: {
+    run: (options) => benchPeersCommand(options),
+    options: ['peers', 'python', 'patch', 'batch', 'channels'],
+  },
 };
 
 /**

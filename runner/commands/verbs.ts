@@ -2,6 +2,7 @@
  * The table of verbs. Each verb's work is a function in the file of its name, imported when the verb is used; the names of
  * its options are those of the flags (--max-hours is `maxHours`).
  */
+import { PEER_NAMES } from '../bench/peers/protocol.ts';
 import { KERNEL_OPS } from '../bench/shapes.ts';
 import { METHODS } from '../train/config.ts';
 import { ABLATION_NAMES, ACTION_STAGES, PRESET_NAMES } from '../train/config_action.ts';
@@ -191,9 +192,9 @@ export const VERBS: readonly Verb[] = [
   },
   {
     usage: 'bench <subject>',
-    summary: 'check and time kernels, training steps or prediction',
+    summary: 'check and time kernels, training steps, prediction, or other libraries beside ours',
     details:
-      'kernels: checks every kernel against float64, then times it beside the peaks of an FMA loop and a copy in the same process. step: whole training steps of every method and stage on synthetic cases. predict: sliding-window prediction of a volume. Sizes without options suit the adapter; on a software adapter they take about a minute.',
+      'kernels: checks every kernel against float64, then times it beside the peaks of an FMA loop and a copy in the same process. step: whole training steps of every method and stage on synthetic cases. predict: sliding-window prediction of a volume. peers: the same convolutions, U-Net and training step in other libraries that are installed, checked against ours. Sizes without options suit the adapter; on a software adapter they take about a minute, peers some more.',
     flags: [
       ['--ops <names>', `kernels: only some of ${KERNEL_OPS.join(', ')}`, someOf(...KERNEL_OPS)],
       ['--shapes <file>', 'kernels: JSON list of {op, name, input, out, kernel} to take instead'],
@@ -202,9 +203,11 @@ export const VERBS: readonly Verb[] = [
       ['--method <names>', `step: only some of ${METHODS.join(', ')}`, someOf(...METHODS)],
       ['--precision <name>', 'step: fp32 is what there is so far (default: fp32)', oneOf('fp32')],
       ['--size <z,y,x>', 'predict: voxels of the volume', voxels],
-      ['--patch <z,y,x>', 'step, predict: voxels of a patch or window', voxels],
-      ['--batch <n>', 'step, predict: patches a step, windows a pass', whole(1)],
-      ['--channels <list>', 'step, predict: feature channels of each level, for example 8,16,32,64', counts],
+      ['--peers <names>', `peers: only some of ${PEER_NAMES.join(', ')}`, someOf(...PEER_NAMES)],
+      ['--python <path>', 'peers: the Python that has PyTorch (default: the first on the PATH that has it)'],
+      ['--patch <z,y,x>', 'step, predict, peers: voxels of a patch or window', voxels],
+      ['--batch <n>', 'step, predict, peers: patches a step, windows a pass', whole(1)],
+      ['--channels <list>', 'step, predict, peers: feature channels of each level, for example 8,16,32,64', counts],
       ['--repeats <n>', 'samples of each time (default: by the adapter)', whole(1)],
     ],
     examples: [
@@ -213,6 +216,7 @@ export const VERBS: readonly Verb[] = [
       'bench kernels --ops conv3d,norm --baseline baseline.json --max-regress 10%',
       'bench step --patch 32,48,32 --batch 2 --channels 8,16,32,64 --method supervised',
       'bench predict --size 128,256,256 --patch 80,112,112 --batch 2',
+      'bench peers --peers jax-js,pytorch',
     ],
     run: async ([subject], options) => (await import('./bench.ts')).bench(subject, options),
   },

@@ -119,7 +119,7 @@ test('step: every stage of a method, planned bytes are those held; predict: volu
 });
 
 test('a subject that is not there, options of another one and files that are not there are told before a GPU is asked', async () => {
-  await rejects(() => bench('peers'), 2, /bench has no subject 'peers'; give one of kernels, step, predict/);
+  await rejects(() => bench('speed'), 2, /bench has no subject 'speed'; give one of kernels, step, predict, peers/);
   await rejects(
     () => bench('step', { ops: ['norm'] }),
     2,
