@@ -18,7 +18,8 @@ export async function bundleCode(root: string, folder: string): Promise<string[]
   const measurements = (await readdir(join(root, 'bench'))).filter((name) => name.endsWith('.ts'));
   const { metafile } = await build({
     absWorkingDir: root,
-    entryPoints: ['runner/cli.ts', ...measurements.map((name) => `bench/${name}`)],
+    // What the program starts as processes of their own is not reached by imports.
+    entryPoints: ['runner/cli.ts', 'runner/commands/peer_child.ts', ...measurements.map((name) => `bench/${name}`)],
     outbase: '.',
     outdir: folder,
     bundle: true,
