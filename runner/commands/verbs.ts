@@ -191,6 +191,28 @@ export const VERBS: readonly Verb[] = [
     run: async ([dir], options) => (await import('./demo.ts')).demo(dir ?? 'demo', options),
   },
   {
+    usage: 'tune',
+    summary: 'find the fastest kernels for a network on this adapter',
+    details:
+      "Takes the convolutions of a network's training steps and of its prediction, checks every way to compute each against the usual one, times them, and keeps the fastest for this adapter: every verb takes them from then on, but a run goes on with those it was started with. Exit code 8 where a way is wrong. Ctrl-C keeps what was found until then (exit code 75).",
+    flags: [
+      ['--patch <z,y,x>', 'voxels of a patch (default: by the adapter, as in bench step)', voxels],
+      ['--batch <n>', 'patches a step', whole(1)],
+      ['--channels <list>', 'feature channels of each level, for example 8,16,32,64', counts],
+      ['--method <names>', `only some of ${METHODS.join(', ')}`, someOf(...METHODS)],
+      ['--run <run>', 'the network and training of a run folder instead'],
+      ['--force', 'time again what was timed before'],
+      ['--clear', 'forget what was found on this adapter'],
+    ],
+    examples: [
+      'tune',
+      'tune --patch 32,48,32 --batch 2 --channels 8,16,32,64 --method supervised',
+      'tune --run runs/hippocampus',
+      'tune --clear',
+    ],
+    run: async (_, options) => (await import('./tune.ts')).tuneCommand(options),
+  },
+  {
     usage: 'bench <subject>',
     summary: 'check and time kernels, training steps, prediction, or other libraries beside ours',
     details:
@@ -198,6 +220,7 @@ export const VERBS: readonly Verb[] = [
     flags: [
       ['--ops <names>', `kernels: only some of ${KERNEL_OPS.join(', ')}`, someOf(...KERNEL_OPS)],
       ['--shapes <file>', 'kernels: JSON list of {op, name, input, out, kernel} to take instead'],
+      ['--ways', 'kernels: convolutions by every way to compute them, not only by the one that is taken here'],
       ['--baseline <file>', 'kernels: compare with what --json printed earlier; exit with 8 where one is slower'],
       ['--max-regress <share>', 'kernels: by more than this share (default: 10%)', share],
       ['--method <names>', `step: only some of ${METHODS.join(', ')}`, someOf(...METHODS)],
@@ -212,6 +235,7 @@ export const VERBS: readonly Verb[] = [
     ],
     examples: [
       'bench kernels',
+      'bench kernels --ops conv3d --ways',
       'bench kernels --ops conv3d,norm --json > baseline.json',
       'bench kernels --ops conv3d,norm --baseline baseline.json --max-regress 10%',
       'bench step --patch 32,48,32 --batch 2 --channels 8,16,32,64 --method supervised',

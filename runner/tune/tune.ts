@@ -62,8 +62,9 @@ export async function tune(options: TuneOptions, problems: readonly Collected[])
     if (!tunable) continue;
     const shape = tunable.text(problemOf(data, (...words) => dry.tensor(...words)));
     const common = { op, key, shape, uses };
-    const known = force ? undefined : tuning.knows(op, key);
-    if (known) {
+    const known = force ? undefined : tuning.record(op, key);
+    // With other ways than there were the question is another one.
+    if (known?.ways === waysHash(tunable)) {
       const { way, usual, ms, usualMs } = known;
       const row = { ...common, usual: { way: usual, ms: usualMs }, best: { way, ms } };
       rows.push({ ...row, tried: null, serving: null, wrong: [] });

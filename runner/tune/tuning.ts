@@ -21,8 +21,8 @@ export interface Tuning {
   readonly choose: ChooseWay;
   /** Records whose ways still have the shaders that were timed. */
   valid(): readonly TuningRecord[];
-  /** Whether the problem was compared before, with the ways that there are now. */
-  knows(op: string, key: string): TuningRecord | undefined;
+  /** The valid record of a problem. */
+  record(op: string, key: string): TuningRecord | undefined;
   /** Everything that differs from the usual ways. */
   chosen(): readonly ChosenWay[];
   /** Adds to what is stored, by this and by other processes. */
@@ -59,16 +59,15 @@ export async function openTuning(options: TuningOptions, warn: (sentence: string
     ...{ adapter: identity, store, valid },
     choose(op, key) {
       const record = known.get(`${op} ${key}`);
-      return record && record.way !== record.usual && isValid(record) ? record.way : undefined;
+      return record && differs(record) && isValid(record) ? record.way : undefined;
     },
-    knows(op, key) {
+    record(op, key) {
       const record = known.get(`${op} ${key}`);
-      const ways = record && tunables.find(({ choice }) => choice.op === op);
-      return ways && record.ways === waysHash(ways) && isValid(record) ? record : undefined;
+      return record && isValid(record) ? record : undefined;
     },
     chosen: () =>
       valid()
-        .filter(({ way, usual }) => way !== usual)
+        .filter(differs)
         .map(({ op, key, way }) => ({ op, key, way })),
     async add(found) {
       for (const record of found) known.set(keyOf(record), record);
@@ -85,6 +84,8 @@ export function chooseAmong(chosen: readonly ChosenWay[]): ChooseWay {
   const ways = new Map(chosen.map((item) => [keyOf(item), item.way]));
   return (op, key) => ways.get(`${op} ${key}`);
 }
+
+const differs = ({ way, usual }: TuningRecord) => way !== usual;
 
 /** Of the names of all ways of an op. */
 export function waysHash({ choice }: Tunable): string {

@@ -1,0 +1,168 @@
+/** Where tuning is kept: what is damaged, foreign or out of date is not used, and nobody's results are lost. */
+import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { dirname, join } from 'node:path';
+import * as assert from 'uvu/assert';
+import type { Device } from '../../engine/device.ts';
+import { tuningEntry } from '../../runner/host/indexed_db.ts';
+import { tuningFile } from '../../runner/host/tuning_file.ts';
+import type { AdapterIdentity } from '../../runner/tune/adapter.ts';
+import { tuningText } from '../../runner/tune/records.ts';
+import type { TuningStore } from '../../runner/tune/store.ts';
+import { openTuning } from '../../runner/tune/tuning.ts';
+import { inFolder } from '../data/corpus.ts';
+import { gpuTest, run } from '../harness.ts';
+import { fakeIndexedDb } from './fake_indexed_db.ts';
+import { adapterOf, IDENTITY, memoryStore, oneProblem, PLAIN, recordOf } from './parts.ts';
+
+/** Tuning of a store's text, with what it warned of. */
+async function opened(device: Device, store: TuningStore, identity: AdapterIdentity = IDENTITY) {
+  const warnings: string[] = [];
+  const tuning = await openTuning({ store, identity, adapter: adapterOf(device) }, (text) => warnings.push(text));
+  return { tuning, warnings };
+}
+
+/** Runs `body` with the cache folder and the temporary folder elsewhere. */
+async function withPlaces(cache: string, temporary: string, body: () => Promise<void>): Promise<void> {
+  const before = { XDG_CACHE_HOME: process.env.XDG_CACHE_HOME, TMPDIR: process.env.TMPDIR };
+  Object.assign(process.env, { XDG_CACHE_HOME: cache, TMPDIR: temporary });
+  try {
+    await body();
+  } finally {
+    for (const [name, value] of Object.entries(before)) {
+      if (value === undefined) delete process.env[name];
+      else process.env[name] = value;
+    }
+  }
+}
+
+gpuTest('damaged files and those of other adapters are ignored, with a sentence that names them', async (device) => {
+  const problem = oneProblem(device);
+  const record = recordOf(device, problem, PLAIN, 'other');
+  const sound = tuningText(IDENTITY, [record]);
+  const wrong: [string, RegExp][] = [
+    [sound.slice(0, 100), /^memory is damaged \(.*\) and is ignored; action3d tune writes it anew$/],
+    ['{}', /^memory is no tuning file \('format' is undefined\) and is ignored/],
+    [
+      sound.replace('"ms": 1', '"ms": "fast"'),
+      /^memory is no tuning file \('records\.0\.ms' is "fast"\) and is ignored/,
+    ],
+    [
+      sound.replace('driver 1', 'driver 2'),
+      /^memory was made on another adapter \(Test Adapter, vulkan\) and is ignored/,
+    ],
+  ];
+  for (const [text, message] of wrong) {
+    const store = memoryStore(text);
+    const { tuning, warnings } = await opened(device, store);
+    assert.is(warnings.length, 1, text);
+    assert.match(warnings[0], message);
+    assert.equal([tuning.chosen(), tuning.choose(problem.op, problem.key, undefined)], [[], undefined]);
+    await tuning.add([record]);
+    assert.is(store.text, sound);
+  }
+  const { tuning, warnings } = await opened(device, memoryStore(sound));
+  assert.equal(warnings, []);
+  assert.is(tuning.choose(problem.op, problem.key, undefined), PLAIN);
+  assert.is(tuning.choose(problem.op, `${problem.key}0`, undefined), undefined);
+});
+
+gpuTest('a way whose shader changed, that is gone or no way at all is not taken', async (device) => {
+  const problem = oneProblem(device);
+  const record = recordOf(device, problem, PLAIN, 'other');
+  const stale = [
+    { ...record, shaders: '00000000' },
+    { ...record, way: 'gone' },
+    { ...record, op: 'conv9d' },
+    { ...record, problem: {} },
+  ];
+  for (const item of stale) {
+    const { tuning, warnings } = await opened(device, memoryStore(tuningText(IDENTITY, [item])));
+    assert.equal([warnings, tuning.valid(), tuning.chosen()], [[], [], []]);
+    assert.is(tuning.choose(item.op, item.key, undefined), undefined);
+    assert.is(tuning.record(item.op, item.key), undefined);
+  }
+});
+
+gpuTest('files: one an adapter, written by several at once, read where they are', (device) =>
+  inFolder(async (folder) => {
+    await withPlaces(join(folder, 'cache'), folder, async () => {
+      const record = recordOf(device, oneProblem(device), PLAIN, 'other');
+      const writers = Array.from({ length: 12 }, (_, i) => ({ ...record, key: `problem ${i}` }));
+      await Promise.all(writers.map(async (item) => (await opened(device, tuningFile(IDENTITY))).tuning.add([item])));
+      const { tuning, warnings } = await opened(device, tuningFile(IDENTITY));
+      assert.equal([warnings, tuning.valid().length], [[], writers.length]);
+      assert.match(tuning.store.name, /cache\/action3d\/tuning\/test-adapter-[0-9a-f]{8}\.json$/);
+      assert.equal((await readdir(dirname(tuning.store.name))).length, 1, 'no lock and no temporary file is left');
+
+      const other = { ...IDENTITY, description: 'driver 2' };
+      const second = (await opened(device, tuningFile(other), other)).tuning;
+      assert.equal(second.valid(), []);
+      await second.add([record]);
+      assert.equal((await readdir(dirname(tuning.store.name))).length, 2);
+
+      assert.is(await tuning.store.clear(), true);
+      assert.is(await tuning.store.clear(), false);
+      assert.equal((await opened(device, tuningFile(other), other)).tuning.valid().length, 1);
+
+      await writeFile(tuning.store.name, '{');
+      const [warning] = (await opened(device, tuningFile(IDENTITY))).warnings;
+      assert.ok(warning.startsWith(`${tuning.store.name} is damaged (`), warning);
+    });
+  }),
+);
+
+gpuTest(
+  'files: where the cache cannot be written it is the temporary folder, and where neither can, an error says so',
+  (device) =>
+    inFolder(async (folder) => {
+      const record = recordOf(device, oneProblem(device), PLAIN, 'other');
+      const file = join(folder, 'file');
+      await writeFile(file, '');
+      const temporary = join(folder, 'temporary');
+      await mkdir(temporary);
+      await withPlaces(file, temporary, async () => {
+        const { tuning } = await opened(device, tuningFile(IDENTITY));
+        await tuning.add([record]);
+        assert.ok(tuning.store.name.startsWith(temporary), tuning.store.name);
+        assert.match(await readFile(tuning.store.name, 'utf8'), /"way": "direct x1 c1"/);
+        assert.equal((await opened(device, tuningFile(IDENTITY))).tuning.valid().length, 1);
+      });
+      await withPlaces(file, file, async () => {
+        const { tuning } = await opened(device, tuningFile(IDENTITY));
+        const failure = await tuning.add([record]).catch((error: Error) => error);
+        assert.match((failure as Error).message, new RegExp(file));
+        assert.is(tuning.choose(record.op, record.key, undefined), PLAIN);
+      });
+    }),
+);
+
+gpuTest('a page keeps the same in IndexedDB, each adapter for itself', async (device) => {
+  const factory = fakeIndexedDb();
+  const record = recordOf(device, oneProblem(device), PLAIN, 'other');
+  const entry = () => tuningEntry(IDENTITY, factory);
+  assert.is(await entry().read(), undefined);
+  const keys = ['a', 'b', 'c'];
+  await Promise.all(keys.map(async (key) => (await opened(device, entry())).tuning.add([{ ...record, key }])));
+  const { tuning, warnings } = await opened(device, entry());
+  assert.equal(
+    [
+      warnings,
+      tuning
+        .chosen()
+        .map(({ key }) => key)
+        .sort(),
+    ],
+    [[], keys],
+  );
+  assert.is(await tuningEntry({ ...IDENTITY, webgpu: 'Chrome/144' }, factory).read(), undefined);
+  assert.equal([await entry().clear(), await entry().clear(), await entry().read()], [true, false, undefined]);
+
+  const forbidden = tuningEntry(IDENTITY, fakeIndexedDb({ forbidden: true }));
+  const refused = await opened(device, forbidden);
+  assert.match(
+    refused.warnings[0],
+    /^the browser's database 'action3d' cannot be read \(storage is off\) and is ignored/,
+  );
+});
+
+run();
