@@ -22,6 +22,8 @@ export interface BenchOptions {
   /** A file of earlier times, and the share by which one may be exceeded. */
   readonly baseline?: string;
   readonly maxRegress?: number;
+  /** Convolutions by every way that computes them. */
+  readonly ways?: boolean;
   readonly method?: readonly Method[];
   readonly precision?: 'fp32';
   readonly patch?: Triple;
@@ -40,7 +42,10 @@ const ANY = ['gpu', 'json', 'quiet', 'repeats', 'color', 'debug'];
 const SUBJECTS: Readonly<
   Record<string, { run(options: BenchOptions): Promise<number>; options: readonly (keyof BenchOptions)[] }>
 > = {
-  kernels: { run: (options) => benchKernelsCommand(options), options: ['ops', 'shapes', 'baseline', 'maxRegress'] },
+  kernels: {
+    run: (options) => benchKernelsCommand(options),
+    options: ['ops', 'shapes', 'ways', 'baseline', 'maxRegress'],
+  },
   step: { run: benchStepCommand, options: ['method', 'precision', 'patch', 'batch', 'channels'] },
   predict: { run: benchPredictCommand, options: ['size', 'patch', 'batch', 'channels'] },
   peers: {

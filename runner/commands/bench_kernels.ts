@@ -1,4 +1,5 @@
 import { readFile } from 'node:fs/promises';
+import { Device } from '../../engine/device.ts';
 import { CheckError, DataError, UsageError } from '../../engine/errors.ts';
 import {
   type Baseline,
@@ -10,10 +11,13 @@ import {
 } from '../bench/baseline.ts';
 import type { KernelOp } from '../bench/case.ts';
 import { type ClockKind, effortFor } from '../bench/clock.ts';
-import { benchKernels, type KernelRow, rowName } from '../bench/kernels.ts';
+import { forceWays } from '../bench/every_way.ts';
+import { benchKernels, type KernelBench, type KernelRow, rowName } from '../bench/kernels.ts';
+import { OPS } from '../bench/ops.ts';
 import type { Peaks } from '../bench/peaks.ts';
 import { defaultShapes, type KernelOpName, type KernelShape, parseShapes } from '../bench/shapes.ts';
 import { readFailure } from '../host/files.ts';
+import type { OpenedGpu } from '../host/node.ts';
 import type { BenchOptions } from './bench.ts';
 import type { Place } from './bench_place.ts';
 import { benchSession } from './bench_session.ts';
@@ -58,7 +62,10 @@ export async function benchKernelsCommand(
     const shapes = chosen(given ?? defaultShapes(opened.software), options.ops);
     const peaks = await measure();
     const effort = effortFor(opened.software, options.repeats);
-    const rows = await benchKernels({ device, clock, peaks, effort, ops }, shapes, (row) => status.show(rowName(row)));
+    const show = (row: KernelRow) => status.show(rowName(row));
+    const rows = options.ways
+      ? await byEveryWay(opened, (forced) => benchKernels({ clock, peaks, effort, ...forced }, shapes, show))
+      : await benchKernels({ device, clock, peaks, effort, ops }, shapes, show);
     return { subject: 'kernels', place, clock: clock.kind, peaks, rows, baseline: against(rows, baseline) } as const;
   });
   process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : kernelsText(report)}\n`);
@@ -69,6 +76,24 @@ export async function benchKernelsCommand(
   function against(rows: readonly KernelRow[], then: Baseline | undefined): KernelsReport['baseline'] {
     if (!then || file === undefined) return null;
     return { file, maxRegress, rows: compareBaseline(rows, then, maxRegress, file) };
+  }
+}
+
+/** Convolutions by every way, on a device that takes the one that is told. */
+async function byEveryWay<T>(
+  opened: OpenedGpu,
+  body: (forced: Required<Pick<KernelBench, 'device' | 'ops'>>) => Promise<T>,
+): Promise<T> {
+  const { choose, everyWay } = forceWays();
+  const device = new Device(opened.device, { ...opened, choose });
+  try {
+    const { conv3d, conv_transpose3d, ...others } = OPS;
+    return await body({
+      device,
+      ops: { ...others, conv3d: everyWay(conv3d), conv_transpose3d: everyWay(conv_transpose3d) },
+    });
+  } finally {
+    device.destroy();
   }
 }
 
