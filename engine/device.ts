@@ -1,7 +1,16 @@
 import { ActionError, DeviceLostError, FitError, GpuValidationError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
 import { formatShape } from './shape.ts';
-import { type Dtype, fromStored, pitchOf, type Storage, storedBytes, type Tensor, toStored } from './tensor.ts';
+import {
+  type Dtype,
+  elementBytes,
+  fromStored,
+  pitchOf,
+  type Storage,
+  storedBytes,
+  type Tensor,
+  toStored,
+} from './tensor.ts';
 import type { ChooseWay } from './ways.ts';
 
 /** What ops choose their kernels by; a host's OpenedGpu has both. */
@@ -96,9 +105,10 @@ export class Device {
   /** A tensor that lives until destroyTensor: parameters, inputs, banks. Zero-filled unless `data` is given. */
   tensor(shape: readonly number[], label: string, options: TensorOptions = {}): Tensor {
     const pitch = pitchOf(shape, options.dense ?? false);
-    const bytes = Math.max(16, shape.slice(0, -1).reduce((a, b) => a * b, 1) * pitch * 4);
+    const dtype = options.dtype ?? 'f32';
+    const bytes = Math.max(16, shape.slice(0, -1).reduce((a, b) => a * b, 1) * pitch * elementBytes(dtype));
     const storage: Storage = { label, bytes, buffer: this.createBuffer(bytes, label) };
-    const t: Tensor = { label, shape, pitch, dtype: options.dtype ?? 'f32', storage, offset: 0, requiresGrad: false };
+    const t: Tensor = { label, shape, pitch, dtype, storage, offset: 0, requiresGrad: false };
     if (options.data) this.write(t, options.data);
     return t;
   }
@@ -119,10 +129,10 @@ export class Device {
 
   /** Downloads a persistent tensor without its padding. */
   async read(t: Tensor): Promise<Float32Array | Uint32Array> {
-    return fromStored(t, await this.readStored(t));
+    return fromStored(t, await this.readBuffer(persistent(t), t.offset, storedBytes(t)));
   }
 
-  /** Downloads a persistent tensor as stored. */
+  /** Downloads a persistent tensor as stored, bfloat16 in words. */
   async readStored(t: Tensor): Promise<Float32Array | Uint32Array> {
     const bytes = storedBytes(t);
     const copy = await this.readBuffer(persistent(t), t.offset, bytes);

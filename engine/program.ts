@@ -147,8 +147,7 @@ export class Program {
 
   /** Downloads a kept temporary or a persistent tensor, without padding. */
   async read(t: Tensor): Promise<Float32Array | Uint32Array> {
-    const copy = await this.device.readBuffer(this.bufferOf(t), t.offset, storedBytes(t));
-    return fromStored(t, t.dtype === 'f32' ? new Float32Array(copy) : new Uint32Array(copy));
+    return fromStored(t, await this.device.readBuffer(this.bufferOf(t), t.offset, storedBytes(t)));
   }
 
   destroy(): void {

@@ -1,11 +1,12 @@
 import { addKernel, fillKernel } from '../shaders/elementwise.wgsl.ts';
+import { bf16Form } from './bf16.ts';
 import type { Device } from './device.ts';
 import { ActionError, FitError, ShapeError } from './errors.ts';
 import { type Kernel, packParams } from './kernel.ts';
 import { type Lifetime, type MemoryPlan, planMemory } from './memory.ts';
 import { ceilDiv, formatShape, roundUp, sameShape } from './shape.ts';
 import * as tape from './tape.ts';
-import { type Dtype, pitchOf, rows, type Storage, storedBytes, type Tensor, vec4s } from './tensor.ts';
+import { type Dtype, elementBytes, pitchOf, rows, type Storage, storedBytes, type Tensor, vec4s } from './tensor.ts';
 
 /** One thing the device will do. A recording is a list of these; printing it is the debugger. */
 export type Command =
@@ -64,7 +65,9 @@ export class Recording {
       );
     }
     const pitch = pitchOf(shape, options.dense ?? false);
-    const bytes = Math.max(16, roundUp(shape.slice(0, -1).reduce((a, b) => a * b, 1) * pitch * 4, 16));
+    const dtype = options.dtype ?? 'f32';
+    const elements = shape.slice(0, -1).reduce((a, b) => a * b, 1) * pitch;
+    const bytes = Math.max(16, roundUp(elements * elementBytes(dtype), 16));
     const limit = Math.min(this.device.limits.maxStorageBufferBindingSize, this.device.limits.maxBufferSize);
     if (bytes > limit) {
       throw new FitError(
@@ -72,7 +75,7 @@ export class Recording {
       );
     }
     const storage: Storage = { label, bytes };
-    return { label, shape, pitch, dtype: options.dtype ?? 'f32', storage, offset: 0, requiresGrad: false };
+    return { label, shape, pitch, dtype, storage, offset: 0, requiresGrad: false };
   }
 
   /** A temporary of the same shape, dtype and layout. */
@@ -110,14 +113,17 @@ export class Recording {
 
   /**
    * Appends a kernel. `tensors` by binding name, `params` by field name of `struct Params`, `work` either the number
-   * of invocations (folded over two dimensions where one holds only 65,535 groups) or explicit workgroup counts.
+   * of invocations (folded over two dimensions where one holds only 65,535 groups) or explicit workgroup counts. Tensors in
+   * bfloat16 take the kernel's form for them.
    */
   dispatch(
-    kernel: Kernel,
+    given: Kernel,
     tensors: Readonly<Record<string, Tensor>>,
     params: Readonly<Record<string, number>>,
     work: number | readonly [number, number, number],
   ): void {
+    const halves = given.bindings.flatMap(({ name }) => (tensors[name]?.dtype === 'bf16' ? [name] : []));
+    const kernel = halves.length > 0 ? bf16Form(given, halves) : given;
     const writes = new Set<Storage>();
     for (const { name, access } of kernel.bindings) {
       if (access === 'read_write') writes.add(this.bound(kernel, tensors, name).storage);
@@ -140,9 +146,9 @@ export class Recording {
   }
 
   copy(from: Tensor, to: Tensor): void {
-    if (storedBytes(from) !== storedBytes(to)) {
+    if (storedBytes(from) !== storedBytes(to) || (from.dtype === 'bf16') !== (to.dtype === 'bf16')) {
       throw new ShapeError(
-        `copy: '${from.label}' ${formatShape(from.shape)} into '${to.label}' ${formatShape(to.shape)}`,
+        `copy: '${from.label}' ${formatShape(from.shape)} ${from.dtype} into '${to.label}' ${formatShape(to.shape)} ${to.dtype}`,
       );
     }
     this.assertWritten(from, 'copy');

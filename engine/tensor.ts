@@ -1,7 +1,9 @@
+import { fromBf16, toBf16 } from './bf16.ts';
 import { ShapeError } from './errors.ts';
 import { formatShape, padChannels, product } from './shape.ts';
 
-export type Dtype = 'f32' | 'u32';
+/** 'bf16' is storage only: kernels compute in float32 (bf16.ts). */
+export type Dtype = 'f32' | 'u32' | 'bf16';
 
 /** Bytes on the device that one or more tensors look into. A persistent storage owns a buffer; others are planned. */
 export interface Storage {
@@ -34,7 +36,11 @@ export function storedElements(t: Tensor): number {
 }
 
 export function storedBytes(t: Tensor): number {
-  return storedElements(t) * 4;
+  return storedElements(t) * elementBytes(t.dtype);
+}
+
+export function elementBytes(dtype: Dtype): number {
+  return dtype === 'bf16' ? 2 : 4;
 }
 
 /** Product of all axes but the last: voxels of a volume, rows of a matrix. */
@@ -65,8 +71,9 @@ export function volumeShape(t: Tensor, op: string): [number, number, number, num
   return t.shape as unknown as [number, number, number, number, number];
 }
 
-/** Lays dense host values out as the tensor stores them: rows of `pitch`, zeros behind the last channel. */
+/** Lays dense host values out as the tensor stores them: rows of `pitch`, zeros behind the last channel, bfloat16 in words. */
 export function toStored(t: Tensor, dense: ArrayLike<number>): Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer> {
+  if (t.dtype === 'bf16') return toBf16(toStored({ ...t, dtype: 'f32' }, dense) as Float32Array);
   const count = product(t.shape);
   if (dense.length !== count) {
     throw new ShapeError(`'${t.label}': ${formatShape(t.shape)} needs ${count} values, got ${dense.length}`);
@@ -83,8 +90,14 @@ export function toStored(t: Tensor, dense: ArrayLike<number>): Float32Array<Arra
   return stored;
 }
 
-/** The inverse of toStored: drops the padding. */
-export function fromStored<T extends Float32Array | Uint32Array>(t: Tensor, stored: T): T {
+/** The inverse of toStored, out of what the device holds: drops the padding. */
+export function fromStored(t: Tensor, bytes: ArrayBuffer): Float32Array | Uint32Array {
+  if (t.dtype === 'u32') return unpadded(t, new Uint32Array(bytes));
+  return unpadded(t, t.dtype === 'bf16' ? fromBf16(new Uint32Array(bytes)) : new Float32Array(bytes));
+}
+
+/** Drops the padding of values that lie as the tensor stores them. */
+export function unpadded<T extends Float32Array | Uint32Array>(t: Tensor, stored: T): T {
   const last = channels(t);
   if (last === t.pitch) return stored.slice(0, product(t.shape)) as T;
   const dense = new (stored.constructor as new (n: number) => T)(product(t.shape));

@@ -2,7 +2,7 @@ import { NON_FINITE_CHUNK, nonFiniteKernel } from '../shaders/non_finite.wgsl.ts
 import type { Program } from './program.ts';
 import { type Command, Recording } from './recording.ts';
 import { ceilDiv, formatShape } from './shape.ts';
-import { type Storage, storedBytes, storedElements, type Tensor } from './tensor.ts';
+import { type Storage, storedBytes, type Tensor } from './tensor.ts';
 
 /** The first tensor of a run that holds a NaN or an infinity. */
 export interface NonFinite {
@@ -30,7 +30,7 @@ export interface Watched {
 const BINDING_ALIGNMENT = 256;
 
 /**
- * A recording, compiled already or not, that does the same work to the bit and watches itself: every float32 tensor is checked
+ * A recording, compiled already or not, that does the same work to the bit and watches itself: every tensor of floats is checked
  * right behind the command that wrote it, while its memory is still its own, and a persistent one before the first command
  * that reads it. What a kernel updates in place without reading it elsewhere (a momentum) is checked behind the update only.
  * Takes the source's memory, 16 bytes for the result and a block of parameters a check. Temporaries start as zeros.
@@ -47,13 +47,13 @@ export function watch(source: Recording): Watched {
   const begun = new Set<Storage>();
   const checked = new Map<Storage, Tensor[]>();
   const check = (t: Tensor, found: Pick<NonFinite, 'input' | 'command' | 'reads' | 'index'>) => {
-    if (t.dtype !== 'f32') return;
+    if (t.dtype === 'u32') return;
     const offset = Math.floor(t.offset / BINDING_ALIGNMENT) * BINDING_ALIGNMENT;
-    const count = storedElements(t) + (t.offset - offset) / 4;
+    const count = (storedBytes(t) + t.offset - offset) / 4;
     const threads = ceilDiv(count, NON_FINITE_CHUNK);
     const code = checks.push({ tensor: t.label, shape: t.shape, ...found });
-    const x = { ...t, shape: [count], pitch: count, offset };
-    rec.dispatch(nonFiniteKernel(), { x, first }, { count, threads, code }, threads);
+    const x: Tensor = { ...t, dtype: 'u32', shape: [count], pitch: count, offset };
+    rec.dispatch(nonFiniteKernel(t.dtype), { x, first }, { count, threads, code }, threads);
   };
   /** Notes that a part of a persistent storage is known; true when it was not before. */
   const isNew = (t: Tensor): boolean => {

@@ -21,7 +21,7 @@ async function codes(device: Device, checks: readonly Check[], shared = false): 
         results[name] = rec.tensor([1], 'first', { dtype: 'u32', dense: true });
         rec.clear(results[name]);
       }
-      rec.dispatch(nonFiniteKernel(), { x, first: results[name] }, { count, threads, code: i + 1 }, threads);
+      rec.dispatch(nonFiniteKernel('f32'), { x, first: results[name] }, { count, threads, code: i + 1 }, threads);
     });
     return results;
   });
@@ -98,6 +98,22 @@ for (const length of [1, 3, 16, 17, 1023, 1024, 1025, 5000]) {
     );
   });
 }
+
+gpuTest('of two bfloat16 in a word each is looked at', async (device) => {
+  const words = [0x7f800000, 0x00007f80, 0xffff7f7f, 0x3f80ff81, 0x7f7f7f7f, 0xff7f0000, 0x00000000];
+  const judged: boolean[] = [];
+  for (const word of words) {
+    const x = device.tensor([1], 'x', { dtype: 'u32', dense: true, data: [word] });
+    const one = await compute(device, (rec) => {
+      const first = rec.tensor([1], 'first', { dtype: 'u32', dense: true });
+      rec.clear(first);
+      rec.dispatch(nonFiniteKernel('bf16'), { x, first }, { count: 1, threads: 1, code: 1 }, 1);
+      return { first };
+    });
+    judged.push(one.first[0] === 1);
+  }
+  assert.equal(judged, [true, true, true, true, false, false, false]);
+});
 
 gpuTest('the first of several checks that find something gives the code', async (device) => {
   const rows = [[0], [0x7f7fffff], [0x7f800000], [0xffc00000], [0]].map((row) => Uint32Array.from(row));

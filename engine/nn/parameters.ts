@@ -4,7 +4,7 @@ import { nearest } from '../nearest.ts';
 import { Program } from '../program.ts';
 import { Recording } from '../recording.ts';
 import { formatShape, product, sameShape } from '../shape.ts';
-import { fromStored, pitchOf, storedBytes, type Tensor, toStored } from '../tensor.ts';
+import { pitchOf, storedBytes, type Tensor, toStored, unpadded } from '../tensor.ts';
 import { parameterStream } from './init.ts';
 import { layOut, type ParameterLayout, type ParameterSpec } from './parameter_layout.ts';
 
@@ -102,7 +102,7 @@ export class Parameters {
       const t = this.get(spec.name);
       const start = t.offset / 4;
       const part = (stored.get(from) as Float32Array).subarray(start, start + storedBytes(t) / 4);
-      values.set(spec.name, { shape: spec.shape, data: fromStored(t, part) });
+      values.set(spec.name, { shape: spec.shape, data: unpadded(t, part) });
     }
     return values;
   }

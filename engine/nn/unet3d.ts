@@ -87,7 +87,9 @@ export function unet3d(config: UnetConfig): Unet3d {
       features.push(blocks(rec, parameters, at, joined, kernels[level], mode));
     }
     const finest = features[features.length - 1];
-    const logits = conv3d(rec, finest, parameters.get('head.weight'), parameters.get('head.bias'));
+    const logits = conv3d(rec, finest, parameters.get('head.weight'), parameters.get('head.bias'), {
+      store: 'f32',
+    });
     return { logits, bottleneck, features };
   }
 
@@ -119,7 +121,7 @@ export function unet3d(config: UnetConfig): Unet3d {
     for (let block = 0; block < settings.blocksPerLevel; block++) {
       const name = `${at}.${block}`;
       const bias = settings.norm === 'none' ? parameters.get(`${name}.conv.bias`) : null;
-      y = conv3d(rec, y, parameters.get(`${name}.conv.weight`), bias, { padding });
+      y = conv3d(rec, y, parameters.get(`${name}.conv.weight`), bias, { padding, store: settings.storage });
       y = normalised(rec, parameters, name, y, mode);
     }
     return y;

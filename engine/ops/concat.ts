@@ -12,14 +12,14 @@ export function concat(rec: Recording, inputs: readonly Tensor[]): Tensor {
   const [first] = inputs;
   const lead = first.shape.slice(0, -1);
   for (const x of inputs) {
-    if (!sameShape(x.shape.slice(0, -1), lead)) {
+    if (!sameShape(x.shape.slice(0, -1), lead) || x.dtype !== first.dtype) {
       throw new ShapeError(
-        `concat: '${x.label}' ${formatShape(x.shape)} and '${first.label}' ${formatShape(first.shape)} must agree in all axes but the last`,
+        `concat: '${x.label}' ${formatShape(x.shape)} and '${first.label}' ${formatShape(first.shape)} must agree in all axes but the last and in dtype`,
       );
     }
   }
   const total = inputs.reduce((sum, x) => sum + channels(x), 0);
-  const y = rec.tensor([...lead, total], 'concat');
+  const y = rec.tensor([...lead, total], 'concat', { dtype: first.dtype });
   const starts: number[] = [];
   let to = 0;
   inputs.forEach((x, k) => {

@@ -10,14 +10,19 @@ import { storedBytes, type Tensor } from '../tensor.ts';
 export function concatBatch(rec: Recording, inputs: readonly Tensor[]): Tensor {
   const [first] = inputs;
   for (const x of inputs) {
-    if (x.dtype !== 'f32' || x.pitch % 4 !== 0 || !sameShape(x.shape.slice(1), first.shape.slice(1))) {
+    if (
+      x.dtype !== first.dtype ||
+      x.dtype === 'u32' ||
+      x.pitch % 4 !== 0 ||
+      !sameShape(x.shape.slice(1), first.shape.slice(1))
+    ) {
       throw new ShapeError(
         `concatBatch: '${x.label}' ${formatShape(x.shape)} and '${first.label}' ${formatShape(first.shape)} must be channel tensors that agree in all axes but the first`,
       );
     }
   }
   const samples = inputs.reduce((sum, x) => sum + x.shape[0], 0);
-  const y = rec.tensor([samples, ...first.shape.slice(1)], 'concat_batch');
+  const y = rec.tensor([samples, ...first.shape.slice(1)], 'concat_batch', { dtype: first.dtype });
   const starts: number[] = [];
   let end = 0;
   for (const x of inputs) {

@@ -16,7 +16,7 @@ export function conv3d(rec: Recording, x: Tensor, w: Tensor, bias: Tensor | null
   const g = geometryOf('conv3d', x, w, bias, options);
   const [n, ...size] = volumeShape(x, 'conv3d');
   const out = [0, 1, 2].map((a) => convExtent(size[a], g.kernel[a], g.stride[a], g.padding[a]));
-  const y = rec.tensor([n, ...out, w.shape[4]], 'conv3d');
+  const y = rec.tensor([n, ...out, w.shape[4]], 'conv3d', { dtype: options.store ?? x.dtype });
   const forward = { ...g, x, w, y, ...(bias && { bias }), transpose: false, flip: false };
   wayFor(rec.device, CONV3D, forward).record(rec, forward);
   return rec.node('conv3d', bias ? [x, w, bias] : [x, w], y, (dy, gradients) => {

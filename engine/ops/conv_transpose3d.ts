@@ -22,7 +22,7 @@ export function convTranspose3d(
   const g = geometryOf('conv_transpose3d', x, w, bias, options);
   const [n, ...size] = volumeShape(x, 'conv_transpose3d');
   const out = [0, 1, 2].map((a) => convTransposeExtent(size[a], g.kernel[a], g.stride[a], g.padding[a]));
-  const y = rec.tensor([n, ...out, w.shape[4]], 'conv_transpose3d');
+  const y = rec.tensor([n, ...out, w.shape[4]], 'conv_transpose3d', { dtype: options.store ?? x.dtype });
   scatter(rec, x, w, y, g, bias ?? undefined);
   return rec.node('conv_transpose3d', bias ? [x, w, bias] : [x, w], y, (dy, gradients) => {
     const dx = gradients.out(0);

@@ -11,6 +11,8 @@ export interface Conv3dOptions {
   stride?: number | Triple;
   /** Zeros put around the input; default 0. */
   padding?: number | Triple;
+  /** How the output is stored; default: as x is. */
+  store?: 'f32' | 'bf16';
 }
 
 export interface Geometry {

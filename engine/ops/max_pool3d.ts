@@ -15,7 +15,7 @@ import { poolExtents } from './pool_extents.ts';
 export function maxPool3d(rec: Recording, x: Tensor, kernel: number | Triple): Tensor {
   const k = triple(kernel);
   const { shape, params } = poolExtents('max_pool3d', x, k);
-  const y = rec.tensor(shape, 'max_pool3d');
+  const y = rec.tensor(shape, 'max_pool3d', { dtype: x.dtype });
   rec.dispatch(maxPool3dKernel(k), { x, y }, { count: vec4s(y), ...params }, vec4s(y));
   return rec.node('max_pool3d', [x], y, (dy, gradients) => {
     const dx = gradients.out(0);

@@ -27,7 +27,7 @@ export function resize3d(
     throw new ShapeError(`resize3d: '${x.label}' to ${formatShape(size)}; give three positive whole extents [z, y, x]`);
   }
   const params = { pitch: x.pitch / 4, ...resizeParams([d, h, w], size, alignCorners) };
-  const resized = rec.tensor([n, ...size, c], 'resize3d');
+  const resized = rec.tensor([n, ...size, c], 'resize3d', { dtype: x.dtype });
   const count = vec4s(resized);
   rec.dispatch(resize3dKernel(), { x, y: resized }, { count, ...params }, count);
   return rec.node('resize3d', [x], resized, (dy, gradients) => {

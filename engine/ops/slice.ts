@@ -3,7 +3,7 @@ import { addIntoKernel } from '../../shaders/elementwise.wgsl.ts';
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { formatShape } from '../shape.ts';
-import { storedElements, type Tensor, vec4s } from '../tensor.ts';
+import { elementBytes, storedElements, type Tensor, vec4s } from '../tensor.ts';
 import { copyChannels } from './copy_channels.ts';
 
 /** Offsets of bindings must be multiples of this (WebGPU's default limit). */
@@ -13,7 +13,7 @@ const BINDING_ALIGNMENT = 256;
 export function slice(rec: Recording, x: Tensor, from: number, to: number): Tensor {
   checkRange('slice', x, x.shape.length - 1, from, to);
   const length = to - from;
-  const y = rec.tensor([...x.shape.slice(0, -1), length], 'slice');
+  const y = rec.tensor([...x.shape.slice(0, -1), length], 'slice', { dtype: x.dtype });
   copyChannels(rec, x, y, { from, to: 0, lead: 0, length, width: y.pitch });
   return rec.node('slice', [x], y, (dy, gradients) => {
     const dx = gradients.out(0);
@@ -29,10 +29,10 @@ export function sliceBatch(rec: Recording, x: Tensor, from: number, to: number):
   checkRange('sliceBatch', x, 0, from, to);
   const shape = [to - from, ...x.shape.slice(1)];
   const start = (from * storedElements(x)) / x.shape[0] / 4;
-  const offset = x.offset + start * 16;
+  const offset = x.offset + start * 4 * elementBytes(x.dtype);
   let y: Tensor = { ...x, shape, offset, label: `${x.label}[${from}:${to}]`, grad: undefined };
   if (offset % BINDING_ALIGNMENT !== 0) {
-    y = rec.tensor(shape, 'slice_batch');
+    y = rec.tensor(shape, 'slice_batch', { dtype: x.dtype });
     const count = vec4s(y);
     rec.dispatch(
       copyChannelsKernel('vec4f'),
@@ -54,7 +54,7 @@ export function sliceBatch(rec: Recording, x: Tensor, from: number, to: number):
 function checkRange(op: string, x: Tensor, axis: number, from: number, to: number): void {
   const whole = Number.isInteger(from) && Number.isInteger(to);
   if (
-    x.dtype === 'f32' &&
+    x.dtype !== 'u32' &&
     x.pitch % 4 === 0 &&
     x.shape.length > 1 &&
     whole &&

@@ -36,7 +36,10 @@ export function windowable(device: Device, ...tensors: Tensor[]): boolean {
   return (
     device.uniformWindows &&
     tensors.every(
-      (t) => (vec4s(t) <= WINDOW || (vec4s(t) - WINDOW) % alignment === 0) && t.offset % (alignment * 16) === 0,
+      (t) =>
+        t.dtype === 'f32' &&
+        (vec4s(t) <= WINDOW || (vec4s(t) - WINDOW) % alignment === 0) &&
+        t.offset % (alignment * 16) === 0,
     )
   );
 }

@@ -32,6 +32,7 @@ export interface StepShape {
   readonly batch: number;
   /** Of each level. */
   readonly channels: readonly number[];
+  readonly precision?: TrainConfig['precision'];
 }
 
 /** So many that no schedule ends while it is timed. */
@@ -43,8 +44,8 @@ const STEPS = 100_000;
  *
  * @throws UsageError for what the method cannot run with
  */
-export function stepConfig(method: Method, { patch, batch, channels }: StepShape): TrainConfig {
-  const common = { method, patch, batch, steps: STEPS, network: { channels } };
+export function stepConfig(method: Method, { patch, batch, channels, precision }: StepShape): TrainConfig {
+  const common = { method, patch, batch, precision, steps: STEPS, network: { channels } };
   if (method !== 'action') return trainConfig(common, `bench step, ${method},`);
   const preset = (trainConfig({ method }) as ConfigOf<'action'>).action;
   const bottleneck = patch.map((n) => Math.max(1, Math.floor(n / 2 ** (channels.length - 1))));

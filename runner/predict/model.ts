@@ -53,6 +53,7 @@ const Card = v.looseObject({
     slope: v.optional(v.number()),
     up: v.optional(v.picklist(['transposed', 'trilinear'])),
     dropout: v.optional(v.number()),
+    storage: v.optional(v.picklist(['f32', 'bf16'])),
   }),
   patch: triple,
   channels: v.array(v.looseObject({ name: v.string() })),

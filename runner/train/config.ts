@@ -97,6 +97,8 @@ const common = {
   /** Labelled patches a step, and as many unlabelled ones. */
   batch: v.optional(count, 2),
   patch: v.optional(triple, [32, 48, 32]),
+  /** 'mixed' stores feature maps and their gradients as bfloat16: half the memory, float32 arithmetic and weights. */
+  precision: v.optional(v.picklist(['fp32', 'mixed']), 'fp32'),
   /** Labelled cases set aside to choose the best weights: a number, or 'auto' (a fifth of them from five on). */
   validation: v.optional(v.union([v.literal('auto'), natural]), 'auto'),
   /** Steps between validations; 0 for only at the end. */

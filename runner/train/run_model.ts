@@ -6,6 +6,7 @@ import { type Checkpoint, decodeCheckpoint, studentOf } from './checkpoint.ts';
 import type { TrainConfig } from './config.ts';
 import { usesUnlabelled } from './methods.ts';
 import { RUN_FILES, type RunStore } from './run_store.ts';
+import { networkConfig } from './stage.ts';
 
 /** What a model is of. */
 export interface ModelSource {
@@ -34,16 +35,9 @@ export async function writeModel(
 
 /** `steps`: how many the weights have seen. */
 export async function writeModelCard({ config, dataset, split, store }: ModelSource, steps: number): Promise<void> {
-  const { kernels, strides, ...network } = config.network;
   const card: ModelCard = {
     format: 'action3d-model-1',
-    network: {
-      ...network,
-      ...(kernels && { kernels }),
-      ...(strides && { strides }),
-      inChannels: dataset.channels.length,
-      classes: dataset.labels.length,
-    },
+    network: networkConfig(config, dataset.channels.length, dataset.labels.length),
     patch: config.patch,
     channels: dataset.channels,
     labels: dataset.labels,

@@ -1,5 +1,6 @@
 import type { Device } from '../../engine/device.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
+import type { UnetConfig } from '../../engine/nn/unet3d_config.ts';
 import type { Prepared } from '../data/preprocess.ts';
 import type { TrainConfig } from './config.ts';
 import type { Trainer } from './trainer.ts';
@@ -31,8 +32,19 @@ export interface Stage {
   create(input: Omit<StageInput, 'config'>): Promise<Trainer>;
 }
 
-/** What every method makes of the configuration's `network` for a data set. */
+/** What every method makes of the configuration's `network` for a data set; `model.json` holds the same. */
+export function networkConfig({ network, precision }: TrainConfig, inChannels: number, classes: number): UnetConfig {
+  const { kernels, strides, ...rest } = network;
+  return {
+    ...rest,
+    ...(kernels && { kernels }),
+    ...(strides && { strides }),
+    ...(precision === 'mixed' && { storage: 'bf16' as const }),
+    inChannels,
+    classes,
+  };
+}
+
 export function networkOf(config: TrainConfig, inChannels: number, classes: number) {
-  const { kernels, strides, ...network } = config.network;
-  return unet3d({ ...network, ...(kernels && { kernels }), ...(strides && { strides }), inChannels, classes });
+  return unet3d(networkConfig(config, inChannels, classes));
 }
