@@ -2,7 +2,7 @@
 import { product, type Triple } from '../../engine/shape.ts';
 import type { Prepared } from '../data/preprocess.ts';
 import type { ConfigOf, TrainConfig } from '../train/config.ts';
-import { type Method, trainConfig } from '../train/config.ts';
+import { type Method, type Precision, trainConfig } from '../train/config.ts';
 import { noise } from './samples.ts';
 
 /** Noise in which the middle half of each axis is class 1, and brighter. */
@@ -32,7 +32,7 @@ export interface StepShape {
   readonly batch: number;
   /** Of each level. */
   readonly channels: readonly number[];
-  readonly precision?: TrainConfig['precision'];
+  readonly precision?: Precision;
 }
 
 /** So many that no schedule ends while it is timed. */

@@ -7,6 +7,7 @@ import { compute } from '../../engine/program.ts';
 import { product, type Triple } from '../../engine/shape.ts';
 import { slidingWindow } from '../predict/sliding_window.ts';
 import { windowPositions } from '../predict/window_positions.ts';
+import type { Precision } from '../train/config.ts';
 import { noise } from './samples.ts';
 import { median, quantile } from './statistics.ts';
 import { CLASSES } from './synthetic.ts';
@@ -18,6 +19,7 @@ export interface VolumeShape {
   /** Windows in one pass of the network. */
   readonly batch: number;
   readonly channels: readonly number[];
+  readonly precision: Precision;
 }
 
 export interface VolumeRow {
@@ -43,10 +45,11 @@ const TIES = 0.001;
 /** Checks, then times sliding-window prediction of a volume of noise, the windows half overlapping, by an untrained U-Net. */
 export async function benchVolumes(
   device: Device,
-  { size, patch, batch, channels }: VolumeShape,
+  { size, patch, batch, channels, precision }: VolumeShape,
   effort: { readonly samples: number; readonly flopsPerSecond: number },
 ): Promise<VolumeRow> {
-  const network = unet3d({ inChannels: 1, classes: CLASSES, channels });
+  const storage = precision === 'mixed' ? 'bf16' : 'f32';
+  const network = unet3d({ inChannels: 1, classes: CLASSES, channels, storage });
   const parameters = Parameters.create(device, network.specs, { seed: 1, trainable: false });
   try {
     const check = await checkLabels(device, network, parameters, patch);

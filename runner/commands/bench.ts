@@ -3,7 +3,7 @@ import { UsageError } from '../../engine/errors.ts';
 import type { Triple } from '../../engine/shape.ts';
 import type { PeerName } from '../bench/peers/protocol.ts';
 import type { KernelOpName } from '../bench/shapes.ts';
-import type { Method } from '../train/config.ts';
+import type { Method, Precision } from '../train/config.ts';
 import { benchKernelsCommand } from './bench_kernels.ts';
 import { benchPeersCommand } from './bench_peers.ts';
 import { benchPredictCommand } from './bench_predict.ts';
@@ -25,7 +25,7 @@ export interface BenchOptions {
   /** Convolutions by every way that computes them. */
   readonly ways?: boolean;
   readonly method?: readonly Method[];
-  readonly precision?: 'fp32';
+  readonly precision?: Precision;
   readonly patch?: Triple;
   readonly batch?: number;
   /** Of each level. */
@@ -47,7 +47,7 @@ const SUBJECTS: Readonly<
     options: ['ops', 'shapes', 'ways', 'baseline', 'maxRegress'],
   },
   step: { run: benchStepCommand, options: ['method', 'precision', 'patch', 'batch', 'channels'] },
-  predict: { run: benchPredictCommand, options: ['size', 'patch', 'batch', 'channels'] },
+  predict: { run: benchPredictCommand, options: ['size', 'precision', 'patch', 'batch', 'channels'] },
   peers: {
     run: (options) => benchPeersCommand(options),
     options: ['peers', 'python', 'patch', 'batch', 'channels'],

@@ -32,6 +32,7 @@ export async function benchPredictCommand(options: BenchOptions): Promise<number
     const shape: VolumeShape = {
       ...{ size: options.size ?? SIZES[kind], patch: options.patch ?? patch },
       ...{ batch: options.batch ?? 1, channels: options.channels ?? channels },
+      precision: options.precision ?? 'fp32',
     };
     const peaks = await measure();
     status.show('compiling, then predicting');

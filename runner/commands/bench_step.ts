@@ -14,7 +14,6 @@ import { stepsText } from './bench_text.ts';
 export interface StepsReport extends StepShape {
   readonly subject: 'step';
   readonly place: Place;
-  readonly precision: 'fp32';
   readonly peaks: Peaks;
   readonly rows: readonly StepRow[];
 }
@@ -41,7 +40,7 @@ export async function benchStepCommand(options: BenchOptions): Promise<number> {
     const { patch, batch, channels } = DEFAULTS[kind];
     const shape: StepShape = {
       ...{ patch: options.patch ?? patch, batch: options.batch ?? batch },
-      channels: options.channels ?? channels,
+      ...{ channels: options.channels ?? channels, precision: options.precision ?? 'fp32' },
     };
     const configs = (options.method ?? METHODS).map((method) => stepConfig(method, shape));
     const peaks = await measure();
@@ -54,7 +53,7 @@ export async function benchStepCommand(options: BenchOptions): Promise<number> {
       status.show(`${config.method}: compiling, then ${effort.samples} steps a stage`);
       rows.push(...(await benchSteps(bench, config)));
     }
-    return { subject: 'step', place, ...shape, precision: options.precision ?? 'fp32', peaks, rows } as const;
+    return { subject: 'step', place, ...shape, peaks, rows } as const;
   });
   process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : stepsText(report)}\n`);
   return 0;

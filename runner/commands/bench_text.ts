@@ -65,7 +65,7 @@ export function stepsText(report: StepsReport): string {
 }
 
 export function predictText(report: PredictReport): string {
-  const { place, peaks, size, patch, batch, channels, check } = report;
+  const { place, peaks, size, patch, batch, channels, precision, check } = report;
   const rows = [
     ['volumes a minute', significant(report.volumesPerMinute, 3)],
     ['voxels a second', count(report.voxelsPerSecond)],
@@ -82,7 +82,7 @@ export function predictText(report: PredictReport): string {
   ];
   return [
     ...[placeText(place), peaksText(peaks)],
-    `volume ${size.join(' x ')}, window ${patch.join(' x ')} (z, y, x), ${batch} a pass, U-Net ${channels.join('-')}, fp32`,
+    `volume ${size.join(' x ')}, window ${patch.join(' x ')} (z, y, x), ${batch} a pass, U-Net ${channels.join('-')}, ${precision}`,
     '',
     table(rows, { align: 'l', header: false }),
   ].join('\n');

@@ -28,6 +28,7 @@ export interface SetupOptions {
   levels?: number;
   method?: string;
   preset?: string;
+  precision?: string;
   without?: readonly string[];
   /** Stages of ACTION to run, of 1a, 1b and 2. */
   stage?: readonly string[];
@@ -147,12 +148,12 @@ export async function chooseRun(setup: Setup, options: SetupOptions): Promise<Ch
 
 /** What file, flags and --set say, known to be valid. */
 async function wantedConfig(options: SetupOptions): Promise<TrainConfigInput> {
-  const { config, method, preset, without, seed, steps, batch, patch, stage } = options;
+  const { config, method, preset, without, precision, seed, steps, batch, patch, stage } = options;
   const validation = typeof options.validation === 'number' ? options.validation : undefined;
   const file = config ? await readJson(config) : {};
   const action = stage && { stages: stage };
   const flags = Object.fromEntries(
-    Object.entries({ method, preset, without, seed, steps, batch, patch, validation, action }).filter(
+    Object.entries({ method, preset, without, precision, seed, steps, batch, patch, validation, action }).filter(
       ([, value]) => value !== undefined,
     ),
   );

@@ -4,7 +4,7 @@
  */
 import { PEER_NAMES } from '../bench/peers/protocol.ts';
 import { KERNEL_OPS } from '../bench/shapes.ts';
-import { METHODS } from '../train/config.ts';
+import { METHODS, PRECISIONS } from '../train/config.ts';
 import { ABLATION_NAMES, ACTION_STAGES, PRESET_NAMES } from '../train/config_action.ts';
 import { bytes, countOrFile, counts, number, oneOf, repeated, share, someOf, voxels, whole } from './arguments.ts';
 
@@ -45,6 +45,7 @@ const CHOICES: readonly Flag[] = [
     oneOf(...METHODS),
   ],
   ['--preset <name>', "ACTION's constants: small volumes, or as published (default: small)", oneOf(...PRESET_NAMES)],
+  ['--precision <name>', 'fp32, or mixed: feature maps in half the memory (default: fp32)', oneOf(...PRECISIONS)],
   ['--stage <names>', 'run only these stages of ACTION, for example 1a,1b or 2', someOf(...ACTION_STAGES)],
   ['--without <names>', `ablations of ACTION: any of ${ABLATION_NAMES.join(', ')}`, someOf(...ABLATION_NAMES)],
   ['--from <path>', 'start from the weights of a run folder, a checkpoint or a weights file'],
@@ -224,7 +225,7 @@ export const VERBS: readonly Verb[] = [
       ['--baseline <file>', 'kernels: compare with what --json printed earlier; exit with 8 where one is slower'],
       ['--max-regress <share>', 'kernels: by more than this share (default: 10%)', share],
       ['--method <names>', `step: only some of ${METHODS.join(', ')}`, someOf(...METHODS)],
-      ['--precision <name>', 'step: fp32 is what there is so far (default: fp32)', oneOf('fp32')],
+      ['--precision <name>', 'step, predict: fp32 or mixed (default: fp32)', oneOf(...PRECISIONS)],
       ['--size <z,y,x>', 'predict: voxels of the volume', voxels],
       ['--peers <names>', `peers: only some of ${PEER_NAMES.join(', ')}`, someOf(...PEER_NAMES)],
       ['--python <path>', 'peers: the Python that has PyTorch (default: the first on the PATH that has it)'],

@@ -89,6 +89,10 @@ const Optimiser = v.strictObject({
   clip: v.optional(nonNegative, 5),
 });
 
+/** How numbers are stored; arithmetic is float32. */
+export const PRECISIONS = ['fp32', 'mixed'] as const;
+export type Precision = (typeof PRECISIONS)[number];
+
 /** What every method has. */
 const common = {
   seed: v.optional(natural, 0),
@@ -98,7 +102,7 @@ const common = {
   batch: v.optional(count, 2),
   patch: v.optional(triple, [32, 48, 32]),
   /** 'mixed' stores feature maps and their gradients as bfloat16: half the memory, float32 arithmetic and weights. */
-  precision: v.optional(v.picklist(['fp32', 'mixed']), 'fp32'),
+  precision: v.optional(v.picklist(PRECISIONS), 'fp32'),
   /** Labelled cases set aside to choose the best weights: a number, or 'auto' (a fifth of them from five on). */
   validation: v.optional(v.union([v.literal('auto'), natural]), 'auto'),
   /** Steps between validations; 0 for only at the end. */

@@ -33,7 +33,11 @@ export interface Stage {
 }
 
 /** What every method makes of the configuration's `network` for a data set; `model.json` holds the same. */
-export function networkConfig({ network, precision }: TrainConfig, inChannels: number, classes: number): UnetConfig {
+export function networkConfig(
+  { network, precision }: Pick<TrainConfig, 'network' | 'precision'>,
+  inChannels: number,
+  classes: number,
+): UnetConfig {
   const { kernels, strides, ...rest } = network;
   return {
     ...rest,
