@@ -1,135 +1,30 @@
 /** jax-js with its WebGPU backend (npm @jax-js/jax). Its arrays are taken by the op that gets them; `ref` holds on to one. */
+import { inSlabs, SLABS, same, slabsOf, upsampled } from './jax_js_convolution.ts';
+import { arrayIn, dispose, type Jax, type Value } from './jax_js_library.ts';
 import { CHANNELS_FIRST, inverse, OUT_IN_TAPS, oneHotOf, parametersIn, permuted, updateOf } from './layout.ts';
 import { type NetworkOps, networkForward } from './network.ts';
 import {
   CHECKED_STEPS,
   type ConvolutionWork,
   EPSILON,
-  type HostArray,
   type NetworkWork,
   type OpenPeer,
   type PeerContext,
   type Prepared,
 } from './protocol.ts';
 
-/** What is used of the library, 0.1. */
-interface Value {
-  readonly shape: number[];
-  readonly ref: Value;
-  data(): Promise<Float32Array>;
-  dispose(): void;
-  reshape(shape: readonly number[]): Value;
-  slice(...ranges: readonly (readonly number[])[]): Value;
-  add(other: Value | number): Value;
-  sub(other: Value): Value;
-  mul(other: Value | number): Value;
-  div(other: Value): Value;
-}
-type Tree = Value | readonly Tree[];
-interface Jax {
-  init(device: 'webgpu'): Promise<readonly string[]>;
-  defaultDevice(device?: 'webgpu'): string;
-  blockUntilReady(tree: Tree): Promise<unknown>;
-  jit<F>(f: F): F;
-  vjp(f: (...inputs: Value[]) => Value, inputs: readonly Value[]): [Value, (dy: Value) => Value[]];
-  valueAndGrad(f: (parameters: Value[], ...rest: Value[]) => Value): (p: Value[], ...rest: Value[]) => [Value, Value[]];
-  readonly numpy: {
-    array(values: Float32Array): Value;
-    zeros(shape: readonly number[]): Value;
-    mean(x: Value, axes?: readonly number[], options?: { keepdims: boolean }): Value;
-    sum(x: Value, axes?: readonly number[] | number): Value;
-    max(x: Value): Value;
-    square(x: Value): Value;
-    sqrt(x: Value): Value;
-    transpose(x: Value, order: readonly number[]): Value;
-    concatenate(values: readonly Value[], axis: number): Value;
-    pad(x: Value, widths: readonly (readonly number[])[]): Value;
-  };
-  readonly nn: {
-    leakyRelu(x: Value, slope: number): Value;
-    softmax(x: Value, axis: number): Value;
-    logSoftmax(x: Value, axis: number): Value;
-  };
-  readonly lax: {
-    convGeneralDilated(
-      x: Value,
-      w: Value,
-      strides: readonly number[],
-      padding: 'SAME' | readonly (readonly number[])[],
-    ): Value;
-    convTranspose(
-      x: Value,
-      w: Value,
-      strides: readonly number[],
-      padding: 'VALID',
-      options: { transposeKernel: boolean },
-    ): Value;
-    reduceWindow(
-      x: Value,
-      reduce: (window: Value) => Value,
-      size: readonly number[],
-      strides: readonly number[],
-    ): Value;
-  };
-}
-
 /** Of an up weight the filters of a 1x1x1 convolution: [(out, z, y, x), in]. */
 const ORDERS = { convolution: OUT_IN_TAPS, up: [4, 0, 1, 2, 3] };
-const ONES = [1, 1, 1];
+const NOTES = ['transposed convolution as 1x1x1 convolution and transpose: less work than its own on a dilated volume'];
 
 export const openJaxJs: OpenPeer = async (context) => {
   const jax = (await context.load('@jax-js/jax')) as Jax;
   await jax.init('webgpu');
-  const notes = [await transposedNote(jax)];
   return {
     backend: jax.defaultDevice('webgpu'),
-    prepare: (work) =>
-      work.kind === 'convolution' ? convolution(jax, context, work) : network(jax, context, work, notes),
+    prepare: (work) => (work.kind === 'convolution' ? convolution(jax, context, work) : network(jax, context, work)),
   };
 };
-
-function dispose(values: readonly Value[]): void {
-  for (const value of values) value.dispose();
-}
-
-function arrayIn({ numpy }: Jax, { shape, data }: HostArray): Value {
-  return numpy.array(data).reshape(shape);
-}
-
-function same({ lax }: Jax, x: Value, w: Value): Value {
-  return lax.convGeneralDilated(x, w, ONES, 'SAME');
-}
-
-/** Beyond so many voxels a sample, 0.1.25 gives wrong gradients of weights, on every adapter that was tried. */
-const MOST_VOXELS = 32768;
-const SLABS = `convolutions of more than ${MOST_VOXELS} voxels in slabs along z: the gradient of their weights is wrong otherwise`;
-
-/** How many equal slabs along z have no more than MOST_VOXELS voxels each. */
-function slabsOf([depth, height, width]: readonly number[]): number {
-  let slabs = 1;
-  while (slabs < depth && (depth % slabs !== 0 || (depth / slabs) * height * width > MOST_VOXELS)) slabs++;
-  return slabs;
-}
-
-/** The same convolution with slabs that overlap by the kernel, for gradients. */
-function inSlabs(jax: Jax, x: Value, w: Value): Value {
-  const { numpy: np, lax } = jax;
-  const slabs = slabsOf(x.shape.slice(2));
-  if (slabs === 1) return same(jax, x, w);
-  const depth = x.shape[2] / slabs;
-  const [z, y, side] = w.shape.slice(2).map((extent) => extent >> 1);
-  const none = [0, 0];
-  const padded = z > 0 ? np.pad(x, [none, none, [z, z], none, none]) : x;
-  const parts = Array.from({ length: slabs }, (_, i) =>
-    lax.convGeneralDilated(
-      (i < slabs - 1 ? padded.ref : padded).slice([], [], [i * depth, (i + 1) * depth + 2 * z]),
-      i < slabs - 1 ? w.ref : w,
-      ONES,
-      [none, [y, y], [side, side]],
-    ),
-  );
-  return np.concatenate(parts, 2);
-}
 
 async function convolution(jax: Jax, context: PeerContext, work: ConvolutionWork): Promise<Prepared> {
   const weights = permuted(work.w, OUT_IN_TAPS);
@@ -175,7 +70,7 @@ function repeated(jax: Jax, { device }: PeerContext, compute: () => readonly Val
   };
 }
 
-async function network(jax: Jax, context: PeerContext, work: NetworkWork, notes: readonly string[]): Promise<Prepared> {
+async function network(jax: Jax, context: PeerContext, work: NetworkWork): Promise<Prepared> {
   const { channels, classes, x: volume, rate, momentum } = work;
   const names = work.parameters.map(({ name }) => name);
   const x = arrayIn(jax, permuted(volume, CHANNELS_FIRST));
@@ -196,7 +91,7 @@ async function network(jax: Jax, context: PeerContext, work: NetworkWork, notes:
     const shape = [volume.shape[0], classes, ...volume.shape.slice(1, 4)];
     const logits = permuted({ shape, data: new Float32Array(await y.data()) }, inverse(CHANNELS_FIRST)).data;
     return {
-      ...{ results: { logits }, notes, ...repeated(jax, context, once) },
+      ...{ results: { logits }, notes: NOTES, ...repeated(jax, context, once) },
       destroy: () => dispose([x, ...parameters]),
     };
   }
@@ -228,11 +123,8 @@ async function network(jax: Jax, context: PeerContext, work: NetworkWork, notes:
   }
   return {
     results: { losses: Float32Array.from(losses), update },
-    notes: slabsOf(volume.shape.slice(1)) > 1 ? [...notes, SLABS] : notes,
-    async run(times) {
-      const { run } = repeated(jax, context, once);
-      await run(times);
-    },
+    notes: slabsOf(volume.shape.slice(1)) > 1 ? [...NOTES, SLABS] : NOTES,
+    ...repeated(jax, context, once),
     destroy: () => dispose([x, oneHot, ...parameters, ...moments]),
   };
 }
@@ -254,38 +146,10 @@ function opsOf(jax: Jax, { slope, training }: NetworkWork): NetworkOps<Value> {
       return nn.leakyRelu(centred.div(deviation).mul(perChannel(gamma)).add(perChannel(beta)), slope);
     },
     pool: (x) => lax.reduceWindow(x, np.max, [1, 1, 2, 2, 2], [1, 1, 2, 2, 2]),
-    up: (x, weight, bias) => upsampled(jax, x, weight).add(perChannel(bias)),
+    up: (x, weight, bias) => upsampled(jax, x, weight, convolved).add(perChannel(bias)),
     concat: (a, b) => np.concatenate([a, b], 1),
     again: (x) => x.ref,
   };
-}
-
-/** Transposed convolution, kernel and stride 2, as a 1x1x1 convolution to eight times the channels that are then spread. */
-function upsampled(jax: Jax, x: Value, weight: Value): Value {
-  const [n, , d, h, w] = x.shape;
-  const cout = weight.shape[0] / 8;
-  const apart = same(jax, x, weight).reshape([n, cout, 2, 2, 2, d, h, w]);
-  return jax.numpy.transpose(apart, [0, 1, 5, 2, 6, 3, 7, 4]).reshape([n, cout, 2 * d, 2 * h, 2 * w]);
-}
-
-/** Compares the library's own transposed convolution with the one above, which the checks against ours hold to be right. */
-async function transposedNote(jax: Jax): Promise<string> {
-  const [cin, cout, d, h, w] = [8, 4, 4, 6, 4];
-  const wave = (shape: readonly number[], step: number): HostArray => ({
-    shape,
-    data: Float32Array.from({ length: shape.reduce((a, b) => a * b) }, (_, i) => Math.sin(step * i)),
-  });
-  const x = arrayIn(jax, wave([1, cin, d, h, w], 0.7));
-  const weight = wave([cin, cout, 2, 2, 2], 0.3);
-  const right = upsampled(
-    jax,
-    x.ref,
-    arrayIn(jax, permuted(weight, [1, 2, 3, 4, 0])).reshape([8 * cout, cin, 1, 1, 1]),
-  );
-  const own = jax.lax.convTranspose(x, arrayIn(jax, weight), [2, 2, 2], 'VALID', { transposeKernel: true });
-  const [expected, found] = await Promise.all([right.data(), own.data()]);
-  const wrong = found.length !== expected.length || found.some((value, i) => !(Math.abs(value - expected[i]) < 1e-3));
-  return `transposed convolution as 1x1x1 convolution and transpose${wrong ? ': its own (stride 2) gives wrong values here' : ''}`;
 }
 
 function lossOf({ numpy: np, nn }: Jax, logits: Value, oneHot: Value): Value {
