@@ -58,7 +58,9 @@ Commands:
   predict        segment volumes with a trained network
   evaluate       score predictions against labels
   demo           make phantoms, train, predict and compare, in minutes
-  bench          check and time kernels, training steps or prediction
+  tune           find the fastest kernels for a network on this adapter
+  bench          check and time kernels, training steps, prediction, or other
+                 libraries beside ours
 
 action3d VERB --help tells more about a verb. Numbers along axes are always in the order z,y,x.
 `;
@@ -159,8 +161,13 @@ const WORDS: [string, string][] = [
   ['demo --steps 0', "argument '0' is invalid. Give a whole number from 30."],
   ['bench kernels --max-regress 10', "argument '10' is invalid. Give a share such as 10% or 0.1."],
   ['bench step --channels 8,0', "argument '8,0' is invalid. Give whole numbers from 1, separated by commas."],
-  ['bench speed', "error: bench has no subject 'speed'; give one of kernels, step, predict"],
+  ['bench speed', "error: bench has no subject 'speed'; give one of kernels, step, predict, peers"],
   ['bench step --ops norm', 'error: --ops means nothing to bench step; it is an option of bench kernels'],
+  [
+    'tune --method best',
+    "argument 'best' is invalid. Give one or more of supervised, mean-teacher, ua-mt, cps, action, separated by commas.",
+  ],
+  ['tune --run x --batch 2', 'error: --batch and --run both say what to tune for; leave one of them out'],
   ['check ', 'error: an argument is empty; give it a value (is a variable of the shell not set?)'],
   ['synth x --seed ', "error: option '--seed <n>' argument '' is invalid. Give a whole number from 0."],
   ['predict x y -o ', 'error: an argument is empty; give it a value (is a variable of the shell not set?)'],

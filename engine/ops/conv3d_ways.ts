@@ -36,7 +36,7 @@ const FEW_OUTPUTS = 2 ** 20;
 export const CONV3D: Choice<Convolution> = {
   op: 'conv3d',
   ways: [...inWindows, ...uniformWinograd, ...uniform, ...storage, ...split, ...inBoxesWinograd, ...inBoxes],
-  key: (problem) => convolutionKey(problem, problem.x.shape[4], problem.y),
+  key: (problem) => convolutionKey(problem, problem.x, problem.y),
   usual: (device, { y }) => {
     if (device.software) return [...inWindows, ...uniform, ...storage];
     return product(y.shape) < FEW_OUTPUTS ? [...split, ...narrow] : [...inBoxes, ...narrow];
@@ -49,6 +49,6 @@ const rows = [1, 2].flatMap((i) => [2, 1].map((c) => rowSums({ i, c })));
 export const CONV3D_GRAD_WEIGHT: Choice<WeightGradient> = {
   op: 'conv3d_grad_weight',
   ways: [gradWeightWindows, ...rows],
-  key: (problem) => convolutionKey(problem, problem.x.shape[4], problem.dy),
+  key: (problem) => convolutionKey(problem, problem.x, problem.dy),
   usual: (device) => (device.software ? [gradWeightWindows, ...[...rows].reverse()] : rows),
 };

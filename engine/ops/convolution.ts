@@ -76,11 +76,12 @@ export const winogradServes = ({ kernel, stride }: Geometry): boolean => kernel[
 
 export const unitStride = ({ stride }: Geometry): boolean => stride.every((s) => s === 1);
 
-/** Kernel, stride, channels and the power of two next to the number of output voxels: what decides which way is the fastest. */
-export function convolutionKey(g: Geometry, cin: number, y: Tensor): string {
+/** Kernel, stride, channels, the power of two next to the number of output voxels, and how both are stored: what decides which way is the fastest. */
+export function convolutionKey(g: Geometry, x: Tensor, y: Tensor): string {
   const voxels = product(y.shape.slice(0, -1));
-  const channels = `${cin}->${y.shape[y.shape.length - 1]}`;
-  return `k${g.kernel.join('x')} s${g.stride.join('x')} c${channels} v${Math.round(Math.log2(voxels))}`;
+  const channels = `${x.shape[4]}->${y.shape[4]}`;
+  const stored = [x, y].some(({ dtype }) => dtype !== 'f32') ? ` ${x.dtype}->${y.dtype}` : '';
+  return `k${g.kernel.join('x')} s${g.stride.join('x')} c${channels} v${Math.round(Math.log2(voxels))}${stored}`;
 }
 
 /** Rearranges weights [taps, Cin, Cout] into slices of vec4 columns (shaders/conv3d.wgsl.ts, pack_weights). */

@@ -11,7 +11,7 @@ import { type OpenedGpu, openGpu } from '../host/node.ts';
 import { STOPPED, stopOnSignal } from '../host/stop.ts';
 import { statusLine } from '../host/terminal.ts';
 import { parseModelCard } from '../predict/model.ts';
-import { METHODS, type Method, type TrainConfig, trainConfig } from '../train/config.ts';
+import { METHODS, type Method, type Precision, type TrainConfig, trainConfig } from '../train/config.ts';
 import { RUN_FILES } from '../train/run_store.ts';
 import { type NetworkData, networkProblems } from '../tune/network_problems.ts';
 import type { TuningRecord } from '../tune/records.ts';
@@ -31,6 +31,7 @@ export interface TuneOptions {
   readonly batch?: number;
   readonly channels?: readonly number[];
   readonly method?: readonly Method[];
+  readonly precision?: Precision;
   /** A run folder, whose network and training is tuned for. */
   readonly run?: string;
   /** Times again what is known. */
@@ -77,7 +78,7 @@ export async function tuneCommand(options: TuneOptions, tunables?: readonly Tuna
 }
 
 /** What says which network. */
-const NETWORK = ['patch', 'batch', 'channels', 'method'] as const;
+const NETWORK = ['patch', 'batch', 'channels', 'method', 'precision'] as const;
 
 function requireMeaning(options: TuneOptions): void {
   const { run, clear: cleared, force } = options;
@@ -161,9 +162,9 @@ async function wanted(
   const patch = options.patch ?? usual.patch;
   const batch = options.batch ?? usual.batch;
   const channels = options.channels ?? usual.channels;
-  const methods = options.method ?? METHODS;
-  const configs = methods.map((method) => stepConfig(method, { patch, batch, channels }));
-  const network = `patch ${patch.join(' x ')} (z, y, x), batch ${batch}, U-Net ${channels.join('-')}, ${methods.join(', ')}`;
+  const { method: methods = METHODS, precision = 'fp32' } = options;
+  const configs = methods.map((method) => stepConfig(method, { patch, batch, channels, precision }));
+  const network = `patch ${patch.join(' x ')} (z, y, x), batch ${batch}, U-Net ${channels.join('-')}, ${precision}, ${methods.join(', ')}`;
   return { configs, data: { inChannels: 1, classes: CLASSES }, network };
 }
 

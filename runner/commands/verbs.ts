@@ -201,6 +201,7 @@ export const VERBS: readonly Verb[] = [
       ['--batch <n>', 'patches a step', whole(1)],
       ['--channels <list>', 'feature channels of each level, for example 8,16,32,64', counts],
       ['--method <names>', `only some of ${METHODS.join(', ')}`, someOf(...METHODS)],
+      ['--precision <name>', 'fp32 or mixed (default: fp32)', oneOf(...PRECISIONS)],
       ['--run <run>', 'the network and training of a run folder instead'],
       ['--force', 'time again what was timed before'],
       ['--clear', 'forget what was found on this adapter'],

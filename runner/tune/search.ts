@@ -1,10 +1,11 @@
-/** The fastest way for one problem, found by successive halving: every way is timed once, the better ones again and again. */
+/** The fastest way for one problem, by successive halving: ways are timed once, the better ones again and again. */
 import type { Device } from '../../engine/device.ts';
 import { DeviceLostError, FitError } from '../../engine/errors.ts';
 import { Recording } from '../../engine/recording.ts';
 import type { Way } from '../../engine/ways.ts';
 import type { Clock } from '../bench/clock.ts';
 import { median } from '../bench/statistics.ts';
+import { createFamilies, type Experience } from './experience.ts';
 import { compareResults, createTrial, type Trial } from './trial.ts';
 import type { Tunable } from './tunables.ts';
 
@@ -17,6 +18,7 @@ export interface SearchOptions {
   readonly samples: number;
   /** Share of the usual way's time by which a way must be faster, so that noise is not taken for a gain. */
   readonly margin: number;
+  readonly experience: Experience;
   readonly signal?: AbortSignal;
 }
 
@@ -40,10 +42,11 @@ export interface Found {
   readonly wrong: readonly WrongWay[];
 }
 
-/** A way is dropped at once where it takes so many times the best one's time. */
+/**
+ * A way is dropped at once where it takes so many times the best one's time; as are the others of its family where two of them
+ * do, and ways that did for problems like this one.
+ */
 const HOPELESS = 3;
-/** As are the others of its family where two of them took so many times that. */
-const HOPELESS_FAMILY = 4;
 /** How many ways are timed again, and then to the end, beside the usual one. */
 const POOL = 6;
 const FINALISTS = 3;
@@ -72,21 +75,29 @@ export async function searchWays(
   const terms = tunable.terms(problem);
   const wrong: WrongWay[] = [];
   const families = createFamilies();
-  const usual = await enter(options, await createTrial(device, first, problem, output));
+  const reference = await createTrial(device, first, problem, output);
+  const expected = await reference.result();
+  const usual = await enter(options, reference);
   let pool = [usual];
   let tried = 1;
+  families.add(first, fastest(usual));
   try {
-    const expected = await usual.trial.result();
-    families.add(first, fastest(usual));
-    await compileAhead(device, rest, problem);
+    const known = options.experience.of(tunable, problem);
+    const promising = rest.filter(({ name }) => !((known(name) ?? 0) > HOPELESS));
+    await compileAhead(device, promising, problem);
     for (const way of rest) {
       if (signal?.aborted) return undefined;
       const limit = Math.min(...pool.map(fastest));
-      if (families.hopeless(way, limit)) continue;
+      const hopeless = promising.includes(way) ? families.hopeless(way, limit, HOPELESS) : (known(way.name) as number);
+      if (hopeless) {
+        families.add(way, hopeless * limit);
+        continue;
+      }
       const entrant = await attempt(way, expected, limit);
-      if (!entrant) continue;
-      pool = trimmed([...pool, entrant], POOL);
+      if (entrant) pool = trimmed([...pool, entrant], POOL);
     }
+    const best = Math.min(...pool.map(fastest));
+    options.experience.learn(tunable, problem, families.ratios(best));
     await sampleInTurn(POOL_SAMPLES);
     pool = trimmed(pool, FINALISTS);
     await sampleInTurn(options.samples - POOL_SAMPLES);
@@ -102,7 +113,7 @@ export async function searchWays(
     let kept = false;
     try {
       trial = await createTrial(device, way, problem, output);
-      const { error, tolerance } = compareResults(await trial.result(), expected, terms);
+      const { error, tolerance } = compareResults(output, await trial.result(), expected, terms);
       if (error > tolerance) {
         const why = `${choice.op} ${first.name} and it differ by ${error.toExponential(1)} where ${tolerance.toExponential(1)} is allowed`;
         wrong.push({ way: way.name, why });
@@ -139,9 +150,8 @@ export async function searchWays(
 const typical = ({ times }: Entrant): number => median(times);
 const fastest = ({ times }: Entrant): number => Math.min(...times);
 
-/** The first sample: of as many runs as `sampleMs` wants, or of one where that tells that the way is hopeless. */
+/** The first sample of a way that has run: of as many runs as `sampleMs` wants, or of one where that tells that it is hopeless. */
 async function enter({ clock, sampleMs }: SearchOptions, trial: Trial, limit = Infinity): Promise<Entrant> {
-  await trial.time(clock, 1);
   const alone = await trial.time(clock, 1);
   if (alone.ms > HOPELESS * limit && alone.ms > sampleMs) return { trial, runs: 1, times: [alone.ms] };
   const most = Math.max(1, Math.min(MOST_RUNS, Math.floor(MOST_COMMANDS / trial.commands)));
@@ -153,19 +163,6 @@ async function enter({ clock, sampleMs }: SearchOptions, trial: Trial, limit = I
 function inOrder(device: Device, { choice }: Tunable, problem: unknown): Way<unknown>[] {
   const order = new Set([...choice.usual(device, problem), ...choice.ways]);
   return [...order].filter((way) => way.serves(device, problem));
-}
-
-/** Ways of one kernel are a family; the first word of their names is its name. */
-function createFamilies() {
-  const times = new Map<string, number[]>();
-  const of = ({ name }: Way<unknown>) => name.split(' ')[0];
-  return {
-    add: (way: Way<unknown>, ms: number) => times.set(of(way), [...(times.get(of(way)) ?? []), ms]),
-    hopeless(way: Way<unknown>, best: number): boolean {
-      const known = times.get(of(way)) ?? [];
-      return known.length >= 2 && Math.min(...known) > HOPELESS_FAMILY * best;
-    },
-  };
 }
 
 /** Drivers of GPUs compile on several threads; on software adapters that would only be in the way. */

@@ -2,7 +2,7 @@
 import type { Device } from '../../engine/device.ts';
 import { Program } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
-import { storedBytes, type Tensor } from '../../engine/tensor.ts';
+import { storedBytes, storedElements, type Tensor } from '../../engine/tensor.ts';
 import type { Way } from '../../engine/ways.ts';
 import type { Clock } from '../bench/clock.ts';
 import { toleranceOf } from '../bench/samples.ts';
@@ -45,8 +45,14 @@ export interface Comparison {
   readonly tolerance: number;
 }
 
-/** Largest difference of two computations of the same sums, and what float32 lets both be off by. */
-export function compareResults(actual: Float32Array, expected: Float32Array, terms: number): Comparison {
+/** Spacing of bfloat16 values, relative to them: results that hardly differ may be rounded to neighbours. */
+const HALF_SPACING = 2 ** -7;
+
+/** Whether two elements share a word (bfloat16). */
+const isHalf = (t: Tensor): boolean => storedBytes(t) < 4 * storedElements(t);
+
+/** Largest difference of two computations of the same sums into `t`, and what float32 and rounding let both be off by. */
+export function compareResults(t: Tensor, actual: Float32Array, expected: Float32Array, terms: number): Comparison {
   let error = 0;
   let scale = 0;
   for (let i = 0; i < expected.length; i++) {
@@ -54,7 +60,7 @@ export function compareResults(actual: Float32Array, expected: Float32Array, ter
     if (!(difference <= error)) error = Number.isNaN(difference) ? Infinity : difference;
     scale = Math.max(scale, Math.abs(expected[i]));
   }
-  return { error, tolerance: 2 * toleranceOf(terms) * scale };
+  return { error, tolerance: (2 * toleranceOf(terms) + (isHalf(t) ? HALF_SPACING : 0)) * scale };
 }
 
 const BLOCKS = 64;
@@ -65,7 +71,7 @@ const COPY_SRC_DST = 0x04 | 0x08;
 async function sampled(device: Device, t: Tensor): Promise<Float32Array> {
   const total = storedBytes(t);
   const buffer = t.storage.buffer as GPUBuffer;
-  if (total <= BLOCKS * BLOCK_BYTES) return new Float32Array(await device.readBuffer(buffer, t.offset, total));
+  if (total <= BLOCKS * BLOCK_BYTES) return valuesOf(t, await device.readBuffer(buffer, t.offset, total));
   const copy = device.createBuffer(BLOCKS * BLOCK_BYTES, 'sampled', COPY_SRC_DST);
   try {
     const encoder = device.gpu.createCommandEncoder();
@@ -74,8 +80,14 @@ async function sampled(device: Device, t: Tensor): Promise<Float32Array> {
       encoder.copyBufferToBuffer(buffer, t.offset + at, copy, i * BLOCK_BYTES, BLOCK_BYTES);
     }
     device.gpu.queue.submit([encoder.finish()]);
-    return new Float32Array(await device.readBuffer(copy, 0, copy.size));
+    return valuesOf(t, await device.readBuffer(copy, 0, copy.size));
   } finally {
     device.destroyBuffer(copy);
   }
+}
+
+/** Floats, a bfloat16 being the upper half of one. */
+function valuesOf(t: Tensor, bytes: ArrayBuffer): Float32Array {
+  if (!isHalf(t)) return new Float32Array(bytes);
+  return new Float32Array(Uint32Array.from(new Uint16Array(bytes), (half) => half << 16).buffer);
 }

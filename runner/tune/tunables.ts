@@ -1,6 +1,7 @@
 /** What can be tuned: the engine's choices, each with what it takes to try its ways on problems made up for it. */
 import { CONV3D, CONV3D_GRAD_WEIGHT } from '../../engine/ops/conv3d_ways.ts';
-import { type Convolution, taps, type WeightGradient } from '../../engine/ops/convolution.ts';
+import { type Convolution, type Geometry, taps, type WeightGradient } from '../../engine/ops/convolution.ts';
+import { product } from '../../engine/shape.ts';
 import { rows, type Tensor } from '../../engine/tensor.ts';
 import type { Choice } from '../../engine/ways.ts';
 
@@ -10,25 +11,34 @@ export interface Tunable<Problem = unknown> {
   output(problem: Problem): Tensor;
   /** Length of the sums behind one result. */
   terms(problem: Problem): number;
+  /** Problems of one group and about one size rank their ways about alike. */
+  likeness(problem: Problem): { readonly group: string; readonly size: number };
   /** As tables show it. */
   text(problem: Problem): string;
 }
 
-const arrow = (from: readonly number[], to: number, kernel: readonly number[]) =>
-  `${from.join('x')} -> ${to}, kernel ${kernel.join('x')}`;
+const arrow = ({ shape, dtype }: Tensor, to: number, kernel: readonly number[]) =>
+  `${shape.join('x')} -> ${to}, kernel ${kernel.join('x')}${dtype === 'f32' ? '' : `, ${dtype}`}`;
+
+const alike = ({ kernel, stride, x }: Geometry & { x: Tensor }, { shape }: Tensor) => ({
+  group: `${kernel.join('x')} ${stride.join('x')} ${x.dtype}`,
+  size: product(shape),
+});
 
 const conv3d: Tunable<Convolution> = {
   choice: CONV3D,
   output: ({ y }) => y,
   terms: (problem) => taps(problem) * problem.x.shape[4],
-  text: ({ x, y, kernel, flip }) => `${arrow(x.shape, y.shape[4], kernel)}${flip ? ', gradient' : ''}`,
+  likeness: (problem) => alike(problem, problem.y),
+  text: ({ x, y, kernel, flip }) => `${arrow(x, y.shape[4], kernel)}${flip ? ', gradient' : ''}`,
 };
 
 const conv3dGradWeight: Tunable<WeightGradient> = {
   choice: CONV3D_GRAD_WEIGHT,
   output: ({ dw }) => dw,
   terms: ({ dy }) => rows(dy),
-  text: ({ x, dy, kernel }) => arrow(x.shape, dy.shape[4], kernel),
+  likeness: (problem) => alike(problem, problem.dy),
+  text: ({ x, dy, kernel }) => arrow(x, dy.shape[4], kernel),
 };
 
 export const TUNABLES: readonly Tunable[] = [conv3d, conv3dGradWeight];

@@ -7,6 +7,7 @@ import type { Clock } from '../bench/clock.ts';
 import { noise } from '../bench/samples.ts';
 import type { TunedAdapter } from './adapter.ts';
 import type { Collected } from './collect.ts';
+import { createExperience, type Experience } from './experience.ts';
 import { type ProblemData, problemOf } from './problem_data.ts';
 import type { TuningRecord } from './records.ts';
 import { type Found, searchWays, type WrongWay } from './search.ts';
@@ -49,12 +50,13 @@ export interface TuneOptions {
 }
 
 const MARGIN = 0.03;
-const EFFORT = { software: { sampleMs: 10, samples: 9 }, hardware: { sampleMs: 5, samples: 11 } };
+const EFFORT = { software: { sampleMs: 10, samples: 7 }, hardware: { sampleMs: 5, samples: 9 } };
 
 /** Rows of all problems that can be tuned, fewer where it was stopped. Errors: FitError where one does not fit the adapter. */
 export async function tune(options: TuneOptions, problems: readonly Collected[]): Promise<TuneRow[]> {
   const { device, adapter, tuning, tunables = TUNABLES, force, signal } = options;
   const dry = new Device(dryGpu(adapter.limits), { software: adapter.software, kind: adapter.kind });
+  const experience = createExperience();
   const rows: TuneRow[] = [];
   for (const [index, { op, key, problem: data, uses }] of problems.entries()) {
     if (signal?.aborted) break;
@@ -72,7 +74,7 @@ export async function tune(options: TuneOptions, problems: readonly Collected[])
       continue;
     }
     options.onStart?.(shape, index);
-    const found = await searchProblem(options, tunable, data);
+    const found = await searchProblem(options, tunable, data, experience);
     if (!found) break;
     rows.push({ ...common, ...found });
     const { usual, best } = found;
@@ -88,7 +90,12 @@ export async function tune(options: TuneOptions, problems: readonly Collected[])
 }
 
 /** Makes the problem's tensors on the device, of noise, for as long as they are needed. */
-async function searchProblem(options: TuneOptions, tunable: Tunable, data: ProblemData): Promise<Found | undefined> {
+async function searchProblem(
+  options: TuneOptions,
+  tunable: Tunable,
+  data: ProblemData,
+  experience: Experience,
+): Promise<Found | undefined> {
   const { device, clock, signal, margin = MARGIN } = options;
   const made: Tensor[] = [];
   const problem = problemOf<unknown>(data, (shape, label, { dtype, dense }) => {
@@ -100,7 +107,7 @@ async function searchProblem(options: TuneOptions, tunable: Tunable, data: Probl
     const output = tunable.output(problem);
     for (const [i, t] of made.entries()) if (t !== output) device.write(t, noise(product(t.shape), i + 1));
     const effort = device.software ? EFFORT.software : EFFORT.hardware;
-    return await searchWays({ device, clock, ...effort, margin, signal }, tunable, problem);
+    return await searchWays({ device, clock, ...effort, margin, experience, signal }, tunable, problem);
   } finally {
     for (const t of made) device.destroyTensor(t);
   }

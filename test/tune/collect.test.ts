@@ -25,6 +25,10 @@ gpuTest("a U-Net's training step and window: every convolution, forward and back
   assert.is(new Set(keys).size, keys.length);
   assert.ok(keys.includes('conv3d k3x3x3 s1x1x1 c1->4 v10'), keys.join(', '));
 
+  const mixed = await networkProblems(adapter, [{ ...config('supervised'), precision: 'mixed' }], data);
+  assert.ok(mixed.some(({ key }) => key === 'k3x3x3 s1x1x1 c4->4 v10 bf16->bf16'));
+  assert.is(uses(mixed, 'conv3d'), uses(found, 'conv3d'));
+
   const action = await networkProblems(adapter, [config('action')], data);
   assert.ok(uses(action, 'conv3d') > 3 * forward && action.length > found.length);
   const both = await networkProblems(adapter, [config('supervised'), config('action')], data);

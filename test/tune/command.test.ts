@@ -58,7 +58,7 @@ test('finds, prints and stores; devices opened later take it, doctor tells of it
     assert.is(again.code, 0);
     assert.match(
       again.text,
-      /^\S.*\(.*\) · \d{4}-\d\d-\d\dT.*\npatch 4 x 4 x 4 \(z, y, x\), batch 1, U-Net 4, supervised\n/,
+      /^\S.*\(.*\) · \d{4}-\d\d-\d\dT.*\npatch 4 x 4 x 4 \(z, y, x\), batch 1, U-Net 4, fp32, supervised\n/,
     );
     assert.match(
       again.text,
