@@ -2,7 +2,7 @@ import { packWeightsKernel } from '../../shaders/conv3d.wgsl.ts';
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { formatShape, product, type Triple, triple } from '../shape.ts';
-import { type Tensor, vec4s, volumeShape } from '../tensor.ts';
+import { channels, type Tensor, vec4s, volumeShape } from '../tensor.ts';
 
 /** What all convolutions have in common: their options, and the weights as kernels want them. */
 
@@ -52,6 +52,10 @@ export function geometryOf(
  */
 export interface Convolution extends Geometry {
   readonly x: Tensor;
+  /** Further input channels, behind those of x, which then are a multiple of 4. */
+  readonly also?: Tensor;
+  /** The input channels of w that take part: as many from here on as x (and `also`) or, transposed, y has; default 0. */
+  readonly firstIn?: number;
   readonly w: Tensor;
   readonly y: Tensor;
   readonly bias?: Tensor;
@@ -64,6 +68,8 @@ export interface WeightGradient extends Geometry {
   readonly x: Tensor;
   readonly dy: Tensor;
   readonly dw: Tensor;
+  /** Where in dw's input channels those of x begin; default 0. */
+  readonly firstIn?: number;
 }
 
 export const taps = ({ kernel }: Geometry): number => product(kernel);
@@ -74,27 +80,46 @@ export const packedTaps = (g: Geometry, winograd: boolean): number => taps(g) * 
 /** Whether F(4, 3) along x computes this. */
 export const winogradServes = ({ kernel, stride }: Geometry): boolean => kernel[2] === 3 && stride[2] === 1;
 
+/** Input channels of x and `also`. */
+export const inputChannels = ({ x, also }: Pick<Convolution, 'x' | 'also'>): number =>
+  channels(x) + (also ? channels(also) : 0);
+
 export const unitStride = ({ stride }: Geometry): boolean => stride.every((s) => s === 1);
 
-/** Kernel, stride, channels, the power of two next to the number of output voxels, and how both are stored: what decides which way is the fastest. */
-export function convolutionKey(g: Geometry, x: Tensor, y: Tensor): string {
+/** What decides which way is the fastest: kernel, stride, channels, the power of two next to the output voxels, storage. */
+export function convolutionKey(g: Geometry, x: Tensor, y: Tensor, cin = x.shape[4]): string {
   const voxels = product(y.shape.slice(0, -1));
-  const channels = `${x.shape[4]}->${y.shape[4]}`;
+  const between = `${cin}->${y.shape[4]}`;
   const stored = [x, y].some(({ dtype }) => dtype !== 'f32') ? ` ${x.dtype}->${y.dtype}` : '';
-  return `k${g.kernel.join('x')} s${g.stride.join('x')} c${channels} v${Math.round(Math.log2(voxels))}${stored}`;
+  return `k${g.kernel.join('x')} s${g.stride.join('x')} c${between} v${Math.round(Math.log2(voxels))}${stored}`;
 }
+
+/** The part of w that a convolution takes. */
+export const weightsOf = (problem: Convolution) => ({
+  ...{ transpose: problem.transpose, flip: problem.flip, first: problem.firstIn ?? 0 },
+  inputs: problem.transpose ? channels(problem.y) : inputChannels(problem),
+});
 
 /** Rearranges weights [taps, Cin, Cout] into slices of vec4 columns (shaders/conv3d.wgsl.ts, pack_weights). */
 export function packWeights(
   rec: Recording,
   w: Tensor,
   out: Tensor,
-  options: { transpose: boolean; flip: boolean; winograd?: boolean; slice: number; stride: number },
+  options: {
+    transpose: boolean;
+    flip: boolean;
+    winograd?: boolean;
+    slice: number;
+    stride: number;
+    /** Input channels to take, and the first of them; default all. */
+    inputs?: number;
+    first?: number;
+  },
 ): void {
   const [kd, kh, kw, cin, cout] = w.shape;
-  const { transpose, flip, winograd, slice, stride } = options;
-  const [rows, columns] = transpose ? [cout, cin] : [cin, cout];
+  const { transpose, flip, winograd, slice, stride, inputs = cin, first = 0 } = options;
+  const [rows, columns] = transpose ? [cout, inputs] : [inputs, cout];
   const count = vec4s(out);
-  const params = { count, taps: kd * kh * kw, rows, columns, slice, pitch: w.pitch, stride };
+  const params = { count, taps: kd * kh * kw, rows, columns, slice, pitch: w.pitch, stride, cin, first };
   rec.dispatch(packWeightsKernel({ transpose, flip, winograd }), { w, out }, params, count);
 }
