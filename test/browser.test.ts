@@ -29,6 +29,7 @@ const SUITE: readonly [file: string, every: number][] = [
   ['ops/cross_entropy.test', 2],
   ['ops/soft_dice.test', 3],
   ['nn/optimisers.test', 3],
+  ['tune/indexed_db.test', 1],
 ];
 const LOSSES = 'browser/ten_losses';
 const PAGE_SECONDS = 240;

@@ -11,7 +11,7 @@ import type { TuningRecord } from '../../runner/tune/records.ts';
 import { shaderHash } from '../../runner/tune/shader_hash.ts';
 import type { TuningStore } from '../../runner/tune/store.ts';
 import { TUNABLES, type Tunable } from '../../runner/tune/tunables.ts';
-import { waysHash } from '../../runner/tune/tuning.ts';
+import { openTuning, waysHash } from '../../runner/tune/tuning.ts';
 
 export const IDENTITY: AdapterIdentity = {
   ...{ name: 'Test Adapter', vendor: 'v', architecture: 'a', device: 'd', description: 'driver 1' },
@@ -39,6 +39,13 @@ export function memoryStore(text?: string): TuningStore & { text: string | undef
       return held;
     },
   };
+}
+
+/** Tuning of a store's text, with what it warned of. */
+export async function opened(device: Device, store: TuningStore, identity: AdapterIdentity = IDENTITY) {
+  const warnings: string[] = [];
+  const tuning = await openTuning({ store, identity, adapter: adapterOf(device) }, (text) => warnings.push(text));
+  return { tuning, warnings };
 }
 
 /** The one problem of a 3x3x3 convolution of 4 channels with 8 voxels along every axis. */

@@ -2,24 +2,11 @@
 import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
-import type { Device } from '../../engine/device.ts';
-import { tuningEntry } from '../../runner/host/indexed_db.ts';
 import { tuningFile } from '../../runner/host/tuning_file.ts';
-import type { AdapterIdentity } from '../../runner/tune/adapter.ts';
 import { tuningText } from '../../runner/tune/records.ts';
-import type { TuningStore } from '../../runner/tune/store.ts';
-import { openTuning } from '../../runner/tune/tuning.ts';
 import { inFolder } from '../data/corpus.ts';
 import { gpuTest, run } from '../harness.ts';
-import { fakeIndexedDb } from './fake_indexed_db.ts';
-import { adapterOf, IDENTITY, memoryStore, oneProblem, PLAIN, recordOf } from './parts.ts';
-
-/** Tuning of a store's text, with what it warned of. */
-async function opened(device: Device, store: TuningStore, identity: AdapterIdentity = IDENTITY) {
-  const warnings: string[] = [];
-  const tuning = await openTuning({ store, identity, adapter: adapterOf(device) }, (text) => warnings.push(text));
-  return { tuning, warnings };
-}
+import { IDENTITY, memoryStore, oneProblem, opened, PLAIN, recordOf } from './parts.ts';
 
 /** Runs `body` with the cache folder and the temporary folder elsewhere. */
 async function withPlaces(cache: string, temporary: string, body: () => Promise<void>): Promise<void> {
@@ -135,34 +122,5 @@ gpuTest(
       });
     }),
 );
-
-gpuTest('a page keeps the same in IndexedDB, each adapter for itself', async (device) => {
-  const factory = fakeIndexedDb();
-  const record = recordOf(device, oneProblem(device), PLAIN, 'other');
-  const entry = () => tuningEntry(IDENTITY, factory);
-  assert.is(await entry().read(), undefined);
-  const keys = ['a', 'b', 'c'];
-  await Promise.all(keys.map(async (key) => (await opened(device, entry())).tuning.add([{ ...record, key }])));
-  const { tuning, warnings } = await opened(device, entry());
-  assert.equal(
-    [
-      warnings,
-      tuning
-        .chosen()
-        .map(({ key }) => key)
-        .sort(),
-    ],
-    [[], keys],
-  );
-  assert.is(await tuningEntry({ ...IDENTITY, webgpu: 'Chrome/144' }, factory).read(), undefined);
-  assert.equal([await entry().clear(), await entry().clear(), await entry().read()], [true, false, undefined]);
-
-  const forbidden = tuningEntry(IDENTITY, fakeIndexedDb({ forbidden: true }));
-  const refused = await opened(device, forbidden);
-  assert.match(
-    refused.warnings[0],
-    /^the browser's database 'action3d' cannot be read \(storage is off\) and is ignored/,
-  );
-});
 
 run();
