@@ -25,12 +25,19 @@ const alike = ({ kernel, stride, x }: Geometry & { x: Tensor }, { shape }: Tenso
   size: product(shape),
 });
 
+/** Channels that are summed over, of all tensors that are read. */
+const inputs = ({ w, transpose }: Convolution): number => w.shape[transpose ? 4 : 3];
+
 const conv3d: Tunable<Convolution> = {
   choice: CONV3D,
   output: ({ y }) => y,
-  terms: (problem) => taps(problem) * problem.x.shape[4],
+  terms: (problem) => taps(problem) * inputs(problem),
   likeness: (problem) => alike(problem, problem.y),
-  text: ({ x, y, kernel, flip }) => `${arrow(x, y.shape[4], kernel)}${flip ? ', gradient' : ''}`,
+  text: (problem) => {
+    const { x, y, kernel, flip } = problem;
+    const input = { ...x, shape: [...x.shape.slice(0, -1), inputs(problem)] };
+    return `${arrow(input, y.shape[4], kernel)}${flip ? ', gradient' : ''}`;
+  },
 };
 
 const conv3dGradWeight: Tunable<WeightGradient> = {
