@@ -1,5 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
+import { inputAt, joinedInput } from './shared/joined.ts';
 import {
   addProducts,
   declareSums,
@@ -30,6 +31,8 @@ export interface Conv3dVariant {
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
   tail: number;
   bias: boolean;
+  /** The input is x and `also`, joined along the channels. */
+  joined: boolean;
 }
 
 /**
@@ -54,7 +57,7 @@ export function conv3dKernel(v: Conv3dVariant): Kernel {
 struct Params {
   count: u32, tiles: u32, groups: u32, samples: u32, depth: u32, height: u32, width: u32, cin: u32,
   out_depth: u32, out_height: u32, out_width: u32, cout4: u32, slice: u32, first: u32, owned: u32,
-  pad_z: u32, pad_y: u32, pad_x: u32,
+  pad_z: u32, pad_y: u32, pad_x: u32, own4: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -67,6 +70,7 @@ struct Params {
 #if ${v.bias}
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 #endif
+${joinedInput(v.joined, 5)}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
@@ -93,7 +97,7 @@ ${flatMain}
     if (z >= 0 && z < i32(p.depth) && yy >= 0 && yy < i32(p.height)) {
       let at = i32(((n * p.depth + u32(z)) * p.height + u32(yy)) * p.width) + x_first;
       for (var ci = 0u; ci < cin4; ci++) {
-        ${repeat(row.inputs, (s) => `let x${s} = select(vec4f(0.0), x[u32(select(0, at + ${s}, in${s})) * cin4 + ci], in${s});`)}
+        ${repeat(row.inputs, (s) => `let x${s} = select(vec4f(0.0), ${inputAt(v.joined, `u32(select(0, at + ${s}, in${s}))`)}, in${s});`)}
         ${row.prepare('x')}
         let tap = k * ${row.weights}u * tap_step + ci * 4u * p.slice + co;
         #if ${v.tail > 0}
@@ -123,7 +127,8 @@ ${flatMain}
 /**
  * pack_weights: out[slice, tap, row, column] from w[tap, Cin, Cout]: transposed (rows = Cout, columns = Cin) or not, taps
  * flipped or not, the columns cut into slices of `slice` vec4 so that one slice fits a uniform binding. With `winograd` the
- * three taps along x become the six points of F(4, 3).
+ * three taps along x become the six points of F(4, 3). Only the input channels from `first` on are taken, as many as rows (or,
+ * transposed, columns).
  *
  * layout   flat; one invocation a vec4 of `out`; columns behind the last real one are zero
  * mirror   test/ops/conv3d.test.ts (through every convolution gradient)
@@ -133,7 +138,9 @@ export function packWeightsKernel(options: { transpose: boolean; flip: boolean; 
   return kernel(
     `pack_weights${transpose ? '_transposed' : ''}${flip ? '_flipped' : ''}${winograd ? '_winograd' : ''}`,
     wgsl`
-struct Params { count: u32, taps: u32, rows: u32, columns: u32, slice: u32, pitch: u32, stride: u32 }
+struct Params {
+  count: u32, taps: u32, rows: u32, columns: u32, slice: u32, pitch: u32, stride: u32, cin: u32, first: u32,
+}
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
@@ -145,9 +152,9 @@ fn weight(tap: u32, row: u32, column: u32) -> f32 {
   let t = tap;
   #endif
   #if ${transpose}
-  return w[(t * p.columns + column) * p.pitch + row];
+  return w[(t * p.cin + p.first + column) * p.pitch + row];
   #else
-  return w[(t * p.rows + row) * p.pitch + column];
+  return w[(t * p.cin + p.first + row) * p.pitch + column];
   #endif
 }
 #if ${winograd}

@@ -1,5 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
+import { inputAt, joinedInput } from './shared/joined.ts';
 import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
@@ -18,6 +19,8 @@ export interface Conv3dTile {
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
   tail: number;
   bias: boolean;
+  /** The input is x and `also`, joined along the channels. */
+  joined: boolean;
 }
 
 /** vec4 from one row of the tile to the next: odd, so that lanes along y lie in different banks. */
@@ -71,6 +74,7 @@ export function conv3dTiledKernel(v: Conv3dTile): Kernel {
 struct Params {
   count: u32, tiles_x: u32, tiles_y: u32, tiles_z: u32, groups: u32, depth: u32, height: u32, width: u32, cin: u32,
   out_depth: u32, out_height: u32, out_width: u32, cout4: u32, pad_z: u32, pad_y: u32, pad_x: u32,
+  own4: u32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -79,6 +83,7 @@ struct Params {
 #if ${v.bias}
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 #endif
+${joinedInput(v.joined, 5)}
 var<workgroup> tile: array<vec4f, ${depth * height * pitch}>;
 #if ${staged > 0}
 var<workgroup> weights: array<vec4f, ${staged}>;
@@ -117,7 +122,7 @@ fn main(
       let zz = i32(box_z + hz) - i32(p.pad_z);
       let inside = xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
       let at = ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx);
-      tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), x[select(0u, at * cin4 + ci, inside)], inside);
+      tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), ${inputAt(v.joined, 'select(0u, at, inside)')}, inside);
     }
     #if ${staged > 0}
     for (var j = local; j < ${staged}u; j += ${size}u) {

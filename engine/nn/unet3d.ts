@@ -1,8 +1,7 @@
 import { ActionError, ShapeError } from '../errors.ts';
 import { gelu, leakyRelu } from '../ops/activation.ts';
-import { concat } from '../ops/concat.ts';
 import { convTranspose3d } from '../ops/conv_transpose3d.ts';
-import { conv3d } from '../ops/conv3d.ts';
+import { conv3d, conv3dJoined } from '../ops/conv3d.ts';
 import { type DropoutOptions, dropout } from '../ops/dropout.ts';
 import { maxPool3d } from '../ops/max_pool3d.ts';
 import { batchNorm, type FusedActivation, groupNorm, instanceNorm } from '../ops/norm.ts';
@@ -83,8 +82,7 @@ export function unet3d(config: UnetConfig): Unet3d {
     for (let level = levels.length - 2; level >= 0; level--) {
       const at = `decoder.${level}`;
       const up = upsample(rec, parameters, at, features[features.length - 1], levels[level], strides[level]);
-      const joined = concat(rec, [up, levels[level]]);
-      features.push(blocks(rec, parameters, at, joined, kernels[level], mode));
+      features.push(blocks(rec, parameters, at, [up, levels[level]], kernels[level], mode));
     }
     const finest = features[features.length - 1];
     const logits = conv3d(rec, finest, parameters.get('head.weight'), parameters.get('head.bias'), {
@@ -112,19 +110,25 @@ export function unet3d(config: UnetConfig): Unet3d {
     rec: Recording,
     parameters: Parameters,
     at: string,
-    x: Tensor,
+    x: Tensor | readonly [Tensor, Tensor],
     kernel: Triple,
     mode: UnetMode,
   ): Tensor {
     const padding: Triple = [kernel[0] >> 1, kernel[1] >> 1, kernel[2] >> 1];
-    let y = x;
+    let y: Tensor | undefined;
     for (let block = 0; block < settings.blocksPerLevel; block++) {
       const name = `${at}.${block}`;
       const bias = settings.norm === 'none' ? parameters.get(`${name}.conv.bias`) : null;
-      y = conv3d(rec, y, parameters.get(`${name}.conv.weight`), bias, { padding, store: settings.storage });
-      y = normalised(rec, parameters, name, y, mode);
+      const weight = parameters.get(`${name}.conv.weight`);
+      const options = { padding, store: settings.storage };
+      const input = y ?? x;
+      const sums =
+        'storage' in input
+          ? conv3d(rec, input, weight, bias, options)
+          : conv3dJoined(rec, input, weight, bias, options);
+      y = normalised(rec, parameters, name, sums, mode);
     }
-    return y;
+    return y as Tensor;
   }
 
   function normalised(

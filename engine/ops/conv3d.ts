@@ -1,10 +1,19 @@
 import type { Recording } from '../recording.ts';
-import { convExtent, type Triple } from '../shape.ts';
+import { convExtent, sameShape, type Triple } from '../shape.ts';
 import { channels, type Tensor, vec4s, volumeShape } from '../tensor.ts';
 import { wayFor } from '../ways.ts';
+import { concat } from './concat.ts';
 import { scatter } from './conv_transpose3d.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from './conv3d_ways.ts';
-import { type Conv3dOptions, type Geometry, geometryOf, packWeights, unitStride } from './convolution.ts';
+import {
+  type Conv3dOptions,
+  type Convolution,
+  type Geometry,
+  geometryOf,
+  packWeights,
+  unitStride,
+  type WeightGradient,
+} from './convolution.ts';
 import { columnSums } from './reduce.ts';
 
 /**
@@ -17,23 +26,62 @@ export function conv3d(rec: Recording, x: Tensor, w: Tensor, bias: Tensor | null
   const [n, ...size] = volumeShape(x, 'conv3d');
   const out = [0, 1, 2].map((a) => convExtent(size[a], g.kernel[a], g.stride[a], g.padding[a]));
   const y = rec.tensor([n, ...out, w.shape[4]], 'conv3d', { dtype: options.store ?? x.dtype });
-  const forward = { ...g, x, w, y, ...(bias && { bias }), transpose: false, flip: false };
-  wayFor(rec.device, CONV3D, forward).record(rec, forward);
+  convolve(rec, { ...g, x, w, y, ...(bias && { bias }), transpose: false, flip: false });
   return rec.node('conv3d', bias ? [x, w, bias] : [x, w], y, (dy, gradients) => {
     const dx = gradients.out(0);
     if (dx) adjoint(rec, dy, w, dx, g);
     const dw = gradients.out(1);
-    if (dw) gradWeight(rec, x, dy, dw, g);
+    if (dw) gradWeight(rec, { ...g, x, dy, dw });
     if (bias?.requiresGrad) gradients.pass(2, columnSums(rec, dy));
   });
 }
 
+/**
+ * conv3d of two tensors joined along the channels, conv3d(concat([x, also])), as U-Nets have it behind a skip connection. On
+ * GPUs the joined tensor and its gradient are never made: kernels read both, and both gradients are written in their places.
+ * x [N,D,H,W,C1], also [N,D,H,W,C2], w [kd,kh,kw,C1+C2,Cout].
+ */
+export function conv3dJoined(
+  rec: Recording,
+  [x, also]: readonly [Tensor, Tensor],
+  w: Tensor,
+  bias: Tensor | null,
+  options: Conv3dOptions = {},
+): Tensor {
+  const [n, ...size] = volumeShape(x, 'conv3d');
+  const own = channels(x);
+  const joined = { ...x, shape: [...x.shape.slice(0, -1), own + channels(also)] };
+  const g = geometryOf('conv3d', joined, w, bias, options);
+  const reach = g.kernel.every((k, a) => k - 1 >= g.padding[a]);
+  const together = sameShape(x.shape.slice(0, -1), also.shape.slice(0, -1)) && x.dtype === also.dtype && own % 4 === 0;
+  if (rec.device.software || !together || !unitStride(g) || !reach) {
+    return conv3d(rec, concat(rec, [x, also]), w, bias, options);
+  }
+  const out = [0, 1, 2].map((a) => convExtent(size[a], g.kernel[a], 1, g.padding[a]));
+  const y = rec.tensor([n, ...out, w.shape[4]], 'conv3d', { dtype: options.store ?? x.dtype });
+  convolve(rec, { ...g, x, also, w, y, ...(bias && { bias }), transpose: false, flip: false });
+  return rec.node('conv3d', bias ? [x, also, w, bias] : [x, also, w], y, (dy, gradients) => {
+    const parts = [x, also].map((input, i) => ({ input, i, firstIn: i * own }));
+    for (const { i, firstIn } of parts) {
+      const dx = gradients.out(i);
+      if (dx) adjoint(rec, dy, w, dx, { ...g, firstIn });
+    }
+    const dw = gradients.out(2);
+    if (dw) for (const { input, firstIn } of parts) gradWeight(rec, { ...g, x: input, dy, dw, firstIn });
+    if (bias?.requiresGrad) gradients.pass(3, columnSums(rec, dy));
+  });
+}
+
+/** y = conv3d(x, w) by the way that the device takes. */
+function convolve(rec: Recording, problem: Convolution): void {
+  wayFor(rec.device, CONV3D, problem).record(rec, problem);
+}
+
 /** dx of conv3d: with stride 1 a convolution with flipped, transposed weights, else a transposed convolution. */
-function adjoint(rec: Recording, dy: Tensor, w: Tensor, dx: Tensor, g: Geometry): void {
+function adjoint(rec: Recording, dy: Tensor, w: Tensor, dx: Tensor, g: Geometry & { firstIn?: number }): void {
   const padding = g.kernel.map((k, a) => k - 1 - g.padding[a]) as unknown as Triple;
   if (unitStride(g) && padding.every((pad) => pad >= 0)) {
-    const problem = { ...g, padding, x: dy, w, y: dx, transpose: true, flip: true };
-    wayFor(rec.device, CONV3D, problem).record(rec, problem);
+    convolve(rec, { ...g, padding, x: dy, w, y: dx, transpose: true, flip: true });
     return;
   }
   const [kd, kh, kw, cin, cout] = w.shape;
@@ -43,8 +91,7 @@ function adjoint(rec: Recording, dy: Tensor, w: Tensor, dx: Tensor, g: Geometry)
 }
 
 /** dw[t,ci,co] = sum over voxels o of x[n, o*stride - padding + t, ci] dy[n,o,co]. */
-function gradWeight(rec: Recording, x: Tensor, dy: Tensor, dw: Tensor, g: Geometry): void {
-  const problem = { ...g, x, dy, dw };
+function gradWeight(rec: Recording, problem: WeightGradient): void {
   wayFor(rec.device, CONV3D_GRAD_WEIGHT, problem).record(rec, problem);
 }
 
@@ -54,6 +101,6 @@ function gradWeight(rec: Recording, x: Tensor, dy: Tensor, dw: Tensor, g: Geomet
  */
 export function correlate3d(rec: Recording, x: Tensor, dy: Tensor, kernel: Triple, padding: Triple): Tensor {
   const y = rec.tensor([...kernel, channels(x), channels(dy)], 'correlate3d');
-  gradWeight(rec, x, dy, y, { kernel, stride: [1, 1, 1], padding });
+  gradWeight(rec, { kernel, stride: [1, 1, 1], padding, x, dy, dw: y });
   return y;
 }

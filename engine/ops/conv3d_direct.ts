@@ -4,7 +4,7 @@ import { ceilDiv, roundUp } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { wastesLittle } from './conv3d_tiles.ts';
-import { type Convolution, packedTaps, packWeights, winogradServes } from './convolution.ts';
+import { type Convolution, inputChannels, packedTaps, packWeights, weightsOf, winogradServes } from './convolution.ts';
 import { sumChunks } from './sum_chunks.ts';
 
 export interface DirectTile {
@@ -28,14 +28,14 @@ export function direct({
   split = 1,
 }: DirectTile): Way<Convolution> {
   const slices = (problem: Convolution) =>
-    Math.floor(UNIFORM_WEIGHTS / (packedTaps(problem, winograd) * problem.x.shape[4]));
+    Math.floor(UNIFORM_WEIGHTS / (packedTaps(problem, winograd) * inputChannels(problem)));
   return {
     name: `direct x${tileX} c${tileC}${uniform ? ' uniform' : ''}${winograd ? ' winograd' : ''}${split > 1 ? ` split ${split}` : ''}`,
     serves: (_, problem) =>
       (problem.y.pitch / 4) % tileC === 0 &&
       wastesLittle(problem.y.shape[3], tileX) &&
       (!winograd || winogradServes(problem)) &&
-      (!uniform || slices(problem) >= tileC) &&
+      (!uniform || (!problem.also && slices(problem) >= tileC)) &&
       (split === 1 || (!problem.bias && (problem.kernel[0] * problem.kernel[1]) % split === 0)),
     record: (rec, problem) => {
       const cout4 = problem.y.pitch / 4;
@@ -55,23 +55,25 @@ export function direct({
 /** `y` holds `split` partial sums of the output, one after the other. */
 function convolve(
   rec: Recording,
-  { x, w, bias, transpose, flip, ...g }: Convolution,
+  problem: Convolution,
   y: Tensor,
   tile: { tileX: number; tileC: number; uniform: boolean; winograd: boolean; split: number; slice: number },
 ): void {
   const { tileX, tileC, uniform, winograd, split, slice } = tile;
-  const [n, depth, height, width, cin] = x.shape;
+  const { x, also, w, bias, ...g } = problem;
+  const [n, depth, height, width] = x.shape;
+  const cin = inputChannels(problem);
   const [, outDepth, outHeight, outWidth] = y.shape;
   const cout4 = y.pitch / 4;
   const slices = ceilDiv(cout4, slice);
   let packed = w;
-  if (uniform || winograd || transpose || flip) {
+  if (uniform || winograd || g.transpose || g.flip) {
     const stride = uniform ? UNIFORM_WEIGHTS : roundUp(packedTaps(g, winograd) * cin * slice, 16);
     packed = rec.tensor([slices, stride, 4], `${w.label}.packed`);
-    packWeights(rec, w, packed, { transpose, flip, winograd, slice, stride });
+    packWeights(rec, w, packed, { ...weightsOf(problem), winograd, slice, stride });
   }
   const variant = { kernel: g.kernel, stride: g.stride, tileX, tileC, uniformWeights: uniform, winograd, split };
-  const kernel = conv3dKernel({ ...variant, tail: cin % 4, bias: bias !== undefined });
+  const kernel = conv3dKernel({ ...variant, tail: cin % 4, bias: bias !== undefined, joined: also !== undefined });
   for (let s = 0; s < slices; s++) {
     const size = Math.min(slice, cout4 - s * slice);
     const tiles = ceilDiv(outWidth, tileX);
@@ -82,12 +84,12 @@ function convolve(
       : packed;
     rec.dispatch(
       kernel,
-      bias ? { x, w: weights, y, bias } : { x, w: weights, y },
+      { x, w: weights, y, ...(bias && { bias }), ...(also && { also }) },
       {
         ...{ count, tiles, groups, samples: n, depth, height, width, cin },
         ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth },
         ...{ cout4, slice, first: s * slice, owned: size },
-        ...{ pad_z: g.padding[0], pad_y: g.padding[1], pad_x: g.padding[2] },
+        ...{ pad_z: g.padding[0], pad_y: g.padding[1], pad_x: g.padding[2], own4: x.pitch / 4 },
       },
       count,
     );

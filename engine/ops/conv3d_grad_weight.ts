@@ -1,10 +1,10 @@
 import { conv3dGradWeightKernel, sumPartialsKernel } from '../../shaders/conv3d_grad_weight.wgsl.ts';
 import type { Recording } from '../recording.ts';
-import { ceilDiv, padChannels } from '../shape.ts';
-import { type Tensor, vec4s } from '../tensor.ts';
+import { ceilDiv } from '../shape.ts';
+import { channels, type Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { tileWidth } from './conv3d_tiles.ts';
-import type { WeightGradient } from './convolution.ts';
+import { taps, type WeightGradient } from './convolution.ts';
 
 /** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly. */
 const INVOCATIONS = { software: 1024, hardware: 65536 };
@@ -20,12 +20,13 @@ export interface GradWeightTile {
 export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradient> {
   return {
     name: `rows i${tileI} c${tileC}`,
-    serves: (_, { dw }) => (padChannels(dw.shape[3]) / 4) % tileI === 0 && (dw.pitch / 4) % tileC === 0,
-    record: (rec, { x, dy, dw, ...g }) => {
-      const [n, depth, height, width] = x.shape;
+    serves: (_, { x, dw }) => (x.pitch / 4) % tileI === 0 && (dw.pitch / 4) % tileC === 0,
+    record: (rec, problem) => {
+      const { x, dy, dw, ...g } = problem;
+      const [n, depth, height, width, cin] = x.shape;
       const [, outDepth, outHeight, outWidth] = dy.shape;
-      const [kd, kh, kw, cin] = dw.shape;
-      const cin4 = padChannels(cin) / 4;
+      const [kd, kh, kw] = g.kernel;
+      const cin4 = x.pitch / 4;
       const cout4 = dw.pitch / 4;
       const stride = kd * kh * kw * cin4 * 4 * cout4;
       const perChunk = kd * kh * (cin4 / tileI) * (cout4 / tileC);
@@ -57,15 +58,17 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
         },
         count,
       );
-      sumPartials(rec, partial, dw);
+      sumPartials(rec, partial, problem);
     },
   };
 }
 
-/** dw = the sum of partial [chunks, taps x Cin padded x Cout in vec4, 4] over the chunks. */
-export function sumPartials(rec: Recording, partial: Tensor, dw: Tensor): void {
-  const cin = dw.shape[3];
+/** dw, in the input channels of x, = the sum of partial [chunks, taps x Cin padded x Cout in vec4, 4] over the chunks. */
+export function sumPartials(rec: Recording, partial: Tensor, problem: WeightGradient): void {
+  const { x, dw, firstIn: first = 0 } = problem;
+  const [cin, rows, cout4] = [channels(x), dw.shape[3], dw.pitch / 4];
   const [chunks, stride] = partial.shape;
-  const params = { count: vec4s(dw), chunks, cin, cin_padded: padChannels(cin), cout4: dw.pitch / 4, stride };
+  const count = taps(problem) * cin * cout4;
+  const params = { count, chunks, cin, cin_padded: x.pitch, cout4, stride, rows, first };
   rec.dispatch(sumPartialsKernel(), { partial, dw }, params, params.count);
 }

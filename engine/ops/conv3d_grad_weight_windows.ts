@@ -70,7 +70,7 @@ export const gradWeightWindows: Way<WeightGradient> = {
         }
       }
     }
-    sumPartials(rec, partial, dw);
+    sumPartials(rec, partial, problem);
   },
 };
 

@@ -2,7 +2,15 @@ import { type Conv3dTile, conv3dTiledKernel, tileBytes } from '../../shaders/con
 import { ceilDiv, product, roundUp, type Triple } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
-import { type Convolution, packedTaps, packWeights, unitStride, winogradServes } from './convolution.ts';
+import {
+  type Convolution,
+  inputChannels,
+  packedTaps,
+  packWeights,
+  unitStride,
+  weightsOf,
+  winogradServes,
+} from './convolution.ts';
 
 export interface TiledTile {
   /** Output voxels along x, and vec4 of output channels, that one invocation owns. */
@@ -23,8 +31,9 @@ const waste = ({ shape: [, depth, height, width] }: Tensor, [lz, ly, lx]: Triple
 
 /** shaders/conv3d_tiled.wgsl.ts: input boxes in workgroup memory, stride 1. For GPUs. */
 export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: TiledTile): Way<Convolution> {
-  const variant = ({ x, bias, kernel }: Convolution): Conv3dTile => ({
-    ...{ kernel, lanes, tileX, tileC, weights, winograd, tail: x.shape[4] % 4, bias: bias !== undefined },
+  const variant = (problem: Convolution): Conv3dTile => ({
+    ...{ kernel: problem.kernel, lanes, tileX, tileC, weights, winograd, tail: inputChannels(problem) % 4 },
+    ...{ bias: problem.bias !== undefined, joined: problem.also !== undefined },
   });
   return {
     name: `tiled ${lanes.join('x')} x${tileX} c${tileC}${weights === 'storage' ? '' : ' staged'}${winograd ? ' winograd' : ''}`,
@@ -37,15 +46,16 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
       product(lanes) <= limits.maxComputeInvocationsPerWorkgroup &&
       tileBytes(variant(problem)) <= limits.maxComputeWorkgroupStorageSize,
     record: (rec, problem) => {
-      const { x, w, y, bias, padding, transpose, flip } = problem;
-      const [n, depth, height, width, cin] = x.shape;
+      const { x, also, w, y, bias, padding } = problem;
+      const [n, depth, height, width] = x.shape;
+      const cin = inputChannels(problem);
       const [, outDepth, outHeight, outWidth] = y.shape;
       const cout4 = y.pitch / 4;
       let weight = w;
-      if (winograd || transpose || flip) {
+      if (winograd || problem.transpose || problem.flip) {
         const stride = packedTaps(problem, winograd) * cin * cout4;
         weight = rec.tensor([stride, 4], `${w.label}.packed`);
-        packWeights(rec, w, weight, { transpose, flip, winograd, slice: cout4, stride });
+        packWeights(rec, w, weight, { ...weightsOf(problem), winograd, slice: cout4, stride });
       }
       const [tilesZ, tilesY, tilesX] = [
         ceilDiv(outDepth, lanes[0]),
@@ -56,11 +66,11 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
       const count = n * groups * tilesZ * tilesY * tilesX;
       rec.dispatch(
         conv3dTiledKernel(variant(problem)),
-        bias ? { x, w: weight, y, bias } : { x, w: weight, y },
+        { x, w: weight, y, ...(bias && { bias }), ...(also && { also }) },
         {
           ...{ count, tiles_x: tilesX, tiles_y: tilesY, tiles_z: tilesZ, groups, depth, height, width, cin },
           ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4 },
-          ...{ pad_z: padding[0], pad_y: padding[1], pad_x: padding[2] },
+          ...{ pad_z: padding[0], pad_y: padding[1], pad_x: padding[2], own4: x.pitch / 4 },
         },
         count * product(lanes),
       );

@@ -5,7 +5,7 @@ import { rowSums } from './conv3d_grad_weight.ts';
 import { gradWeightWindows } from './conv3d_grad_weight_windows.ts';
 import { type TiledTile, tiled } from './conv3d_tiled.ts';
 import { windows } from './conv3d_windows.ts';
-import { type Convolution, convolutionKey, type WeightGradient } from './convolution.ts';
+import { type Convolution, convolutionKey, inputChannels, type WeightGradient } from './convolution.ts';
 
 /** Every way to convolve, which is also every way to an input gradient, and which of them is usual where. */
 
@@ -36,7 +36,7 @@ const FEW_OUTPUTS = 2 ** 20;
 export const CONV3D: Choice<Convolution> = {
   op: 'conv3d',
   ways: [...inWindows, ...uniformWinograd, ...uniform, ...storage, ...split, ...inBoxesWinograd, ...inBoxes],
-  key: (problem) => convolutionKey(problem, problem.x, problem.y),
+  key: (problem) => convolutionKey(problem, problem.x, problem.y, inputChannels(problem)),
   usual: (device, { y }) => {
     if (device.software) return [...inWindows, ...uniform, ...storage];
     return product(y.shape) < FEW_OUTPUTS ? [...split, ...narrow] : [...inBoxes, ...narrow];

@@ -6,7 +6,7 @@ import { ceilDiv } from '../shape.ts';
 import { type Tensor, vec4s } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { largestTile, tileWidth, wastesLittle } from './conv3d_tiles.ts';
-import { type Convolution, packedTaps, packWeights, unitStride, winogradServes } from './convolution.ts';
+import { type Convolution, packedTaps, packWeights, unitStride, weightsOf, winogradServes } from './convolution.ts';
 import { rowsInWindow, uniformAlignment, WINDOW, windowable, windowOf } from './uniform_windows.ts';
 
 /** Beyond this many dispatches for one convolution the general kernel is taken. */
@@ -20,13 +20,14 @@ export const windows = ({ winograd = false } = {}): Way<Convolution> => ({
   name: winograd ? 'windows winograd' : 'windows',
   serves: (device, problem) =>
     unitStride(problem) &&
+    !problem.also &&
     (!winograd || (winogradServes(problem) && wastesLittle(problem.y.shape[3], 4))) &&
     windowSlice(device, problem, winograd) > 0,
   record(rec, problem) {
-    const { x, w, y, transpose, flip } = problem;
+    const { x, w, y } = problem;
     const slice = windowSlice(rec.device, problem, winograd);
     const packed = rec.tensor([ceilDiv(y.pitch / 4, slice), UNIFORM_WEIGHTS, 4], `${w.label}.packed`);
-    packWeights(rec, w, packed, { transpose, flip, winograd, slice, stride: UNIFORM_WEIGHTS });
+    packWeights(rec, w, packed, { ...weightsOf(problem), winograd, slice, stride: UNIFORM_WEIGHTS });
     const most = rowsInWindow(x, problem.kernel[1] - 1, uniformAlignment(rec.device));
     convolve(rec, problem, { packed, slice, winograd }, most);
   },

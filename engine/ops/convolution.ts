@@ -54,7 +54,7 @@ export interface Convolution extends Geometry {
   readonly x: Tensor;
   /** Further input channels, behind those of x, which then are a multiple of 4. */
   readonly also?: Tensor;
-  /** The input channels of w that take part: as many from here on as x (and `also`) or, transposed, y has; default 0. */
+  /** Transposed, the input channels of w from here on, as many as y has; default 0. */
   readonly firstIn?: number;
   readonly w: Tensor;
   readonly y: Tensor;
@@ -97,7 +97,7 @@ export function convolutionKey(g: Geometry, x: Tensor, y: Tensor, cin = x.shape[
 /** The part of w that a convolution takes. */
 export const weightsOf = (problem: Convolution) => ({
   ...{ transpose: problem.transpose, flip: problem.flip, first: problem.firstIn ?? 0 },
-  inputs: problem.transpose ? channels(problem.y) : inputChannels(problem),
+  inputs: problem.transpose ? channels(problem.y) : problem.w.shape[3],
 });
 
 /** Rearranges weights [taps, Cin, Cout] into slices of vec4 columns (shaders/conv3d.wgsl.ts, pack_weights). */

@@ -68,7 +68,17 @@ function makeBlocks(rec: Recording, m: Tensor, transpose: boolean): Blocks {
   rec.dispatch(
     packWeightsKernel({ transpose, flip: false }),
     { w: m, out: packed },
-    { count: vec4s(packed), taps: 1, rows: height, columns: width, slice: pitch, pitch: m.pitch, stride },
+    {
+      count: vec4s(packed),
+      taps: 1,
+      rows: height,
+      columns: width,
+      slice: pitch,
+      pitch: m.pitch,
+      stride,
+      cin: 1,
+      first: 0,
+    },
     vec4s(packed),
   );
   return { storage: packed, rows: height, pitch, columns };

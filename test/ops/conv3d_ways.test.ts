@@ -2,14 +2,17 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.ts';
-import { conv3d } from '../../engine/ops/conv3d.ts';
+import { conv3d, conv3dJoined } from '../../engine/ops/conv3d.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from '../../engine/ops/conv3d_ways.ts';
+import type { Convolution } from '../../engine/ops/convolution.ts';
 import { Recording } from '../../engine/recording.ts';
 import type { Triple } from '../../engine/shape.ts';
 import { type Choice, wayFor } from '../../engine/ways.ts';
 import { checkOp, gpuTest, run, upload } from '../harness.ts';
+import { concat as concatReference } from '../reference/concat.ts';
 import * as reference from '../reference/conv3d.ts';
 import { type Dense, random } from '../reference/dense.ts';
+import { slice } from '../reference/slice.ts';
 
 type Case = { size: number[]; cin: number; cout: number; kernel: Triple; padding: Triple };
 
@@ -21,12 +24,10 @@ const CASES: Case[] = [
   { size: [2, 3, 4, 31], cin: 8, cout: 16, kernel: [1, 1, 1], padding: [0, 0, 0] },
 ];
 
-const expectations = CASES.map(({ size, cin, cout, kernel, padding }, i) => {
+/** A convolution by the reference; its gradients are computed once, as checkOp's output gradient is the same every time. */
+function expectationOf(x: Dense, w: Dense, padding: Triple) {
   const options = { stride: [1, 1, 1] as Triple, padding };
-  const x = random([...size, cin], i);
-  const w = random([...kernel, cin, cout], 100 + i);
-  let known: Record<string, Dense> | undefined;
-  // The output gradient is the same every time (checkOp), and so are these.
+  let known: { x: Dense; w: Dense } | undefined;
   const gradients = (dy: Dense) => {
     known ??= {
       x: reference.conv3dGradInput(dy, w, x.shape, options),
@@ -34,8 +35,13 @@ const expectations = CASES.map(({ size, cin, cout, kernel, padding }, i) => {
     };
     return known;
   };
-  return { options, cin, inputs: { x, w }, expected: reference.conv3d(x, w, null, options), gradients };
-});
+  return { options, inputs: { x, w }, expected: reference.conv3d(x, w, null, options), gradients };
+}
+
+const expectations = CASES.map(({ size, cin, cout, kernel, padding }, i) => ({
+  cin,
+  ...expectationOf(random([...size, cin], i), random([...kernel, cin, cout], 100 + i), padding),
+}));
 
 /** Chooses the ways of a case, forward and backward, without computing anything. */
 function trace(device: Device, x: Dense, w: Dense, options: { stride: Triple; padding: Triple }): void {
@@ -77,6 +83,40 @@ function testWays<Problem>(choice: Choice<Problem>): void {
   test(`the ways of ${choice.op} have names of their own`, () => {
     assert.is(new Set(choice.ways.map(({ name }) => name)).size, choice.ways.length);
   });
+}
+
+/** One of each kind that GPUs use: what differs within a kind does not concern the reading of two tensors. */
+const READ_TWO = CONV3D.ways.filter(({ name }) => /^(direct|tiled).* x4 c4/.test(name) && !name.includes('uniform'));
+
+const two = [random([1, 4, 7, 30, 8], 1), random([1, 4, 7, 30, 6], 2)];
+const ofTwo = expectationOf(concatReference(two), random([3, 3, 3, 14, 16], 3), [1, 1, 1]);
+
+for (const way of READ_TWO) {
+  let served = false;
+  const choose = (op: string, _key: string, problem: unknown) => {
+    if (op !== CONV3D.op) return undefined;
+    served ||= (problem as Convolution).also !== undefined && way.serves(device, problem as Convolution);
+    return way.name;
+  };
+  let device: Device;
+  gpuTest(
+    `conv3d '${way.name}' of two tensors equals that of the joined one`,
+    async (opened) => {
+      device = opened;
+      const { options, inputs, expected, gradients } = ofTwo;
+      await checkOp(device, `conv3d '${way.name}'`, {
+        ...{ inputs: { x: two[0], also: two[1], w: inputs.w }, expected },
+        op: (rec, t) => conv3dJoined(rec, [t.x, t.also], t.w, null, options),
+        gradients: (dy) => {
+          const { x, w } = gradients(dy);
+          return { x: slice(x, 0, 8), also: slice(x, 8, 14), w };
+        },
+        ...{ tolerance: { terms: 27 * 14 }, gradientTolerance: { terms: 300 } },
+      });
+      assert.ok(served, `${way.name} does not read two tensors`);
+    },
+    { software: false, choose },
+  );
 }
 
 testWays(CONV3D);
