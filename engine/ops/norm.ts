@@ -2,7 +2,15 @@ import { normConstantKernel, normRunningKernel } from '../../shaders/norm_runnin
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { channels, type Tensor } from '../tensor.ts';
-import { assertPerChannel, extents, type FusedActivation, momentsOf, normalised, statisticsOf } from './norm_passes.ts';
+import {
+  assertPerChannel,
+  extents,
+  type FusedActivation,
+  finalised,
+  momentsOf,
+  normalised,
+  statisticsOf,
+} from './norm_passes.ts';
 
 export type { FusedActivation };
 
@@ -40,7 +48,7 @@ export function instanceNorm(
   options: NormOptions = {},
 ): Tensor {
   const e = extents(x, x.shape[0], 1);
-  const stats = statisticsOf(rec, 'instance_norm', momentsOf(rec, 'instance_norm', x, e), e, options.eps);
+  const stats = statisticsOf(rec, 'instance_norm', x, e, options.eps);
   return normalised(rec, 'instance_norm', x, e, stats, { ...options, gamma, beta });
 }
 
@@ -65,7 +73,7 @@ export function groupNorm(
     );
   }
   const e = extents(x, x.shape[0], size);
-  const stats = statisticsOf(rec, 'group_norm', momentsOf(rec, 'group_norm', x, e), e, options.eps);
+  const stats = statisticsOf(rec, 'group_norm', x, e, options.eps);
   return normalised(rec, 'group_norm', x, e, stats, { ...options, gamma, beta });
 }
 
@@ -90,7 +98,7 @@ export function batchNorm(
   if (training) {
     const moments = momentsOf(rec, 'batch_norm', x, e);
     rec.dispatch(normRunningKernel(), { moments, ...running }, { pitch: e.pitch, momentum }, e.pitch);
-    const stats = statisticsOf(rec, 'batch_norm', moments, e, eps);
+    const stats = finalised(rec, 'batch_norm', moments, e, eps);
     return normalised(rec, 'batch_norm', x, e, stats, { ...options, gamma, beta });
   }
   const stats = rec.tensor([2, e.channels], 'batch_norm.stats');

@@ -6,6 +6,7 @@ import {
   normMergeKernel,
   normPartialKernel,
 } from '../../shaders/norm.wgsl.ts';
+import { normFinishKernel, normGradFinishKernel } from '../../shaders/norm_finish.wgsl.ts';
 import {
   normGradAffineKernel,
   normGradApplyKernel,
@@ -52,6 +53,11 @@ export function extents(x: Tensor, samples: number, size: number): Extents {
 
 /** Mean, sum of squared deviations and count of each sample and channel: [samples, {mean, M2, count}, C]. */
 export function momentsOf(rec: Recording, op: string, x: Tensor, e: Extents): Tensor {
+  return merged(rec, normMergeKernel(), chunkMoments(rec, op, x, e), e, 3);
+}
+
+/** The same of each chunk of voxels: [samples, chunks, 3, C]. */
+function chunkMoments(rec: Recording, op: string, x: Tensor, e: Extents): Tensor {
   if (e.voxels * e.size < 2) {
     throw new ShapeError(
       `${op}: '${x.label}' ${formatShape(x.shape)} has one value for each mean and variance; use a larger patch, fewer levels or more samples`,
@@ -60,11 +66,23 @@ export function momentsOf(rec: Recording, op: string, x: Tensor, e: Extents): Te
   const moments = rec.tensor([e.samples * e.chunks * 3, e.channels], `${op}.moments`);
   const params = chunkParams(e);
   rec.dispatch(normPartialKernel(), { x, moments }, params, params.count);
-  return merged(rec, normMergeKernel(), moments, e, 3);
+  return moments;
 }
 
-/** Mean and 1 / sqrt(variance + eps) of each sample and channel: [samples, 2, C]. */
-export function statisticsOf(rec: Recording, op: string, moments: Tensor, e: Extents, eps = 1e-5): Tensor {
+/** Whether one dispatch with workgroup memory merges all chunks: not on CPUs, whose barriers are slow, and not for groups. */
+const inOneDispatch = (rec: Recording, { chunks, size }: Extents) => !rec.device.software && chunks > 1 && size === 1;
+
+/** Mean and 1 / sqrt(variance + eps) of each sample and channel of x: [samples, 2, C]. */
+export function statisticsOf(rec: Recording, op: string, x: Tensor, e: Extents, eps = 1e-5): Tensor {
+  if (!inOneDispatch(rec, e)) return finalised(rec, op, momentsOf(rec, op, x, e), e, eps);
+  const stats = rec.tensor([e.samples * 2, e.channels], `${op}.stats`);
+  const params = { pitch: e.pitch, chunks: e.chunks, channels: e.channels, eps };
+  rec.dispatch(normFinishKernel(), { moments: chunkMoments(rec, op, x, e), stats }, params, [e.pitch, e.samples, 1]);
+  return stats;
+}
+
+/** The same from moments. */
+export function finalised(rec: Recording, op: string, moments: Tensor, e: Extents, eps = 1e-5): Tensor {
   const stats = rec.tensor([e.samples * 2, e.channels], `${op}.stats`);
   const params = { ...scalarParams(e), eps };
   rec.dispatch(normFinaliseKernel(), { moments, stats }, params, params.count);
@@ -140,26 +158,52 @@ export function normalised(
       const partial = rec.tensor([e.samples * e.chunks * 2, e.channels], `${op}.sums`);
       const params = { ...chunkParams(e), slope };
       rec.dispatch(normGradPartialKernel(form), { x, stats, dy, sums: partial, ...affine }, params, params.count);
-      const sums = merged(rec, normGradMergeKernel(), partial, e, 2);
-      const sumOver = (row: number, gradient: Tensor) =>
-        rec.dispatch(normGradAffineKernel(), { sums, gradient }, { pitch: e.pitch, samples: e.samples, row }, e.pitch);
-      if (dbeta) sumOver(0, dbeta);
-      if (dgamma) sumOver(1, dgamma);
-      if (through) {
-        const params = { ...scalarParams(e), voxels: e.voxels };
-        rec.dispatch(
-          normGradFinaliseKernel(form.gamma),
-          { sums, stats, coefficients, ...affine },
-          params,
-          params.count,
-        );
-      }
+      finishGradients(rec, e, {
+        sums: partial,
+        stats,
+        gamma,
+        dgamma,
+        dbeta,
+        coefficients: through ? coefficients : undefined,
+      });
     }
     if (dx) {
       const tensors = { x, stats, dy, dx, ...affine, ...(through && { coefficients }) };
       rec.dispatch(normGradApplyKernel(form, constant), tensors, whole, whole.count);
     }
   });
+}
+
+interface GradientTensors {
+  /** [samples, chunks, {g, g n}, C] */
+  readonly sums: Tensor;
+  readonly stats: Tensor;
+  readonly gamma?: Tensor;
+  /** What is wanted. */
+  readonly dgamma?: Tensor;
+  readonly dbeta?: Tensor;
+  readonly coefficients?: Tensor;
+}
+
+/** The sums over all voxels, and what follows from them: gradients of gamma and beta, coefficients for dx. */
+function finishGradients(rec: Recording, e: Extents, tensors: GradientTensors): void {
+  const { sums: partial, stats, gamma, dgamma, dbeta, coefficients } = tensors;
+  const { samples, voxels, chunks, pitch } = e;
+  const scaled = { stats, ...(coefficients && { coefficients }), ...(coefficients && gamma && { gamma }) };
+  if (inOneDispatch(rec, e)) {
+    const form = { coefficients: !!coefficients, gamma: !!gamma, dgamma: !!dgamma, dbeta: !!dbeta };
+    const bound = { sums: partial, ...scaled, ...(dgamma && { dgamma }), ...(dbeta && { dbeta }) };
+    rec.dispatch(normGradFinishKernel(form), bound, { pitch, chunks, samples, voxels }, [pitch, 1, 1]);
+    return;
+  }
+  const sums = merged(rec, normGradMergeKernel(), partial, e, 2);
+  const sumOver = (row: number, gradient: Tensor) =>
+    rec.dispatch(normGradAffineKernel(), { sums, gradient }, { pitch, samples, row }, pitch);
+  if (dbeta) sumOver(0, dbeta);
+  if (dgamma) sumOver(1, dgamma);
+  if (!coefficients) return;
+  const params = { ...scalarParams(e), voxels };
+  rec.dispatch(normGradFinaliseKernel(!!gamma), { sums, ...scaled }, params, params.count);
 }
 
 export function assertPerChannel(op: string, x: Tensor, vectors: Record<string, Tensor>): void {

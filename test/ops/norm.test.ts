@@ -1,4 +1,5 @@
 import * as assert from 'uvu/assert';
+import type { Device } from '../../engine/device.ts';
 import { gelu, leakyRelu } from '../../engine/ops/activation.ts';
 import { batchNorm, type FusedActivation, groupNorm, instanceNorm } from '../../engine/ops/norm.ts';
 import { compute } from '../../engine/program.ts';
@@ -72,6 +73,12 @@ const activate = (z: Dense, a?: FusedActivation) =>
 const activateGrad = (z: Dense, dy: Dense, a?: FusedActivation) =>
   a === undefined ? dy : a.kind === 'gelu' ? geluGrad(z, dy) : leakyReluGrad(z, dy, a.slope);
 
+/** By the kernels of software adapters, and by those of GPUs, which merge all chunks in one dispatch. */
+function bothWays(name: string, body: (device: Device) => Promise<void>): void {
+  gpuTest(`${name} (software)`, body, { software: true });
+  gpuTest(`${name} (GPU)`, body, { software: false });
+}
+
 /** One chunk; several lanes with a ragged end; a wide pitch with few lanes; channels that fill and overfill vec4s. */
 const shapes: Shape[] = [
   [2, 2, 3, 5, 4],
@@ -91,7 +98,8 @@ for (const [kind, make] of Object.entries(kinds))
         const given = Object.fromEntries(Object.entries(affineOf(channels)).filter(([key]) => affine.includes(key)));
         const gamma = given.gamma ?? filled(channels, 1);
         const z = forward(x, gamma, given.beta ?? filled(channels, 0));
-        gpuTest(`${kind} norm [${shape}] ${affine || 'plain'}, activation ${name}, both ways`, (device) =>
+        const tested = kind === 'instance' || kind === 'batch' ? bothWays : gpuTest;
+        tested(`${kind} norm [${shape}] ${affine || 'plain'}, activation ${name}, both ways`, (device) =>
           checkOp(device, `${kind} norm`, {
             inputs: { x, ...given },
             op: (rec, t) => op(rec, t, activation),
@@ -205,7 +213,7 @@ gpuTest('batch norm of rows [rows, C]', (device) => {
   });
 });
 
-gpuTest('a mean far from zero does not spoil the variance', async (device) => {
+bothWays('a mean far from zero does not spoil the variance', async (device) => {
   const shape = [1, 16, 24, 20, 3];
   const x = dense(
     shape,
@@ -217,7 +225,7 @@ gpuTest('a mean far from zero does not spoil the variance', async (device) => {
   assertClose('y', y.y, reference.instanceNorm(x, ...plain).y, { absolute: 2e-4 });
 });
 
-gpuTest('a constant channel becomes beta, not infinity', async (device) => {
+bothWays('a constant channel becomes beta, not infinity', async (device) => {
   const x = dense([1, 3, 4, 5, 2], new Array(120).fill(7.25));
   const beta = random([2], 3);
   const { y } = await compute(device, (rec) => ({
@@ -226,7 +234,7 @@ gpuTest('a constant channel becomes beta, not infinity', async (device) => {
   assertClose('y', y, { shape: x.shape, data: Float64Array.from({ length: 120 }, (_, i) => beta.data[i % 2]) });
 });
 
-gpuTest('a big volume, instance and group: several merging stages', async (device) => {
+bothWays('a big volume, instance and group: several merging stages', async (device) => {
   const x = random([1, 40, 56, 56, 16], 1);
   const { gamma, beta } = affineOf(16);
   for (const kind of [kinds.instance(16), kinds.group(16)]) {
