@@ -1,0 +1,66 @@
+/** What a training step of the published U-Net costs on a GPU, counted on a device that computes nothing: no machine plays a part. */
+import { test } from 'uvu';
+import * as assert from 'uvu/assert';
+import { Device } from '../../engine/device.ts';
+import { dryGpu } from '../../engine/dry_gpu.ts';
+import { createOptimiser, OPTIMISER_SCALARS } from '../../engine/nn/create_optimiser.ts';
+import { learn } from '../../engine/nn/learn.ts';
+import { Parameters } from '../../engine/nn/parameters.ts';
+import { unet3d } from '../../engine/nn/unet3d.ts';
+import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
+import { Recording } from '../../engine/recording.ts';
+import { StepScalars } from '../../engine/step_scalars.ts';
+import { storedBytes } from '../../engine/tensor.ts';
+
+/** Limits of an NVIDIA GPU under Vulkan. */
+const LIMITS = {
+  ...{ maxBufferSize: 2 ** 32, maxStorageBufferBindingSize: 2 ** 31 - 4, maxUniformBufferBindingSize: 65536 },
+  ...{ minUniformBufferOffsetAlignment: 64, maxComputeWorkgroupsPerDimension: 65535 },
+  ...{ maxComputeInvocationsPerWorkgroup: 1024, maxComputeWorkgroupStorageSize: 49152 },
+} as unknown as GPUSupportedLimits;
+
+/** 16-32-64-128-256 channels, two patches of 112 x 112 x 80, SGD with clipping. */
+function step(storage: 'f32' | 'bf16') {
+  const device = new Device(dryGpu(LIMITS), { software: false });
+  const network = unet3d({ inChannels: 1, classes: 2, channels: [16, 32, 64, 128, 256], storage });
+  const parameters = Parameters.create(device, network.specs, { seed: 1, initialise: false });
+  const options = { name: 'sgd', rate: 0.3, momentum: 0.9, nesterov: false, weightDecay: 1e-4 } as const;
+  const scalars = StepScalars.create(device, OPTIMISER_SCALARS);
+  const optimiser = createOptimiser(parameters, scalars, options);
+  const image = device.tensor([2, 80, 112, 112, 1], 'image');
+  const labels = device.tensor([2, 80, 112, 112], 'labels', { dtype: 'u32', dense: true });
+  const rec = new Recording(device, 'step');
+  const { loss } = diceCrossEntropy(rec, network.forward(rec, parameters, image).logits, labels);
+  learn(rec, loss, [{ parameters, optimiser }], 5);
+  const traffic = rec.commands.reduce((sum, command) => {
+    if (command.kind === 'copy') return sum + 2 * storedBytes(command.from);
+    if (command.kind === 'clear') return sum + storedBytes(command.tensor);
+    return sum + Object.values(command.tensors).reduce((bytes, t) => bytes + storedBytes(t), 0);
+  }, 0);
+  const names = rec.commands.map((c) => (c.kind === 'dispatch' ? c.kernel.name : c.kind));
+  const kernels = new Set(rec.commands.flatMap((c) => (c.kind === 'dispatch' ? [c.kernel] : [])));
+  return { names, traffic, planned: rec.plan().totalBytes, pipelines: kernels.size };
+}
+
+const full = step('f32');
+
+test('in float32: commands, pipelines, bytes moved and bytes planned', () => {
+  assert.ok(full.names.length <= 310, `${full.names.length} commands`);
+  assert.ok(full.pipelines <= 80, `${full.pipelines} pipelines`);
+  assert.ok(full.traffic <= 14.2e9, `${full.traffic} bytes moved`);
+  assert.ok(full.planned <= 1.75e9, `${full.planned} bytes planned`);
+});
+
+test('skip connections are never joined, chunks of a norm merged in one dispatch', () => {
+  assert.not.ok(full.names.some((name) => /copy_channels|norm_merge|norm_grad_merge|norm_grad_affine/.test(name)));
+  assert.is(full.names.filter((name) => name.startsWith('norm_')).length, 18 * 6);
+});
+
+test('mixed precision moves and plans little more than half of that, in as many commands', () => {
+  const mixed = step('bf16');
+  assert.is(mixed.names.length, full.names.length);
+  assert.ok(mixed.traffic < 0.6 * full.traffic, `${mixed.traffic} of ${full.traffic} bytes moved`);
+  assert.ok(mixed.planned < 0.6 * full.planned, `${mixed.planned} of ${full.planned} bytes planned`);
+});
+
+test.run();
