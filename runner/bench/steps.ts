@@ -20,6 +20,9 @@ export interface StepRow {
   /** The host's part: encoding the commands alone, and all of it (patches, uploads, encoding, submit). */
   readonly encodeMs: number;
   readonly hostMs: number;
+  /** A step on data that is there already, and the share of a step beyond that: how long the device waits for data. */
+  readonly replayMs: number;
+  readonly waitShare: number;
   /** Dispatches and copies. */
   readonly commands: number;
   /** What a device that allocates nothing counts beforehand, and what the device holds. */
@@ -83,13 +86,33 @@ export async function benchSteps(
   return rows;
 }
 
-/** The losses of a step arrive while the next one is in flight, as in training; what arrives last of warming up starts the clock. */
 async function timeSteps(
   { device, flopsPerSecond, effort }: StepBench,
   { name }: Stage,
   trainer: Trainer,
 ): Promise<Omit<StepRow, 'method' | 'plannedBytes' | 'heldBytes'>> {
-  const { warmUp, samples, seconds } = effort;
+  const { times, host } = await timeRuns(name, effort, trainer.depth, (step) => trainer.step(step));
+  const replays = await timeRuns(name, { ...effort, samples: times.length }, trainer.depth, () => trainer.replay());
+  const [ms, replayMs] = [median(times), median(replays.times)];
+  const rate = trainer.flops / (ms / 1000);
+  return {
+    ...{ stage: name, ms, p95Ms: quantile(times, 0.95), samples: times.length },
+    ...{ encodeMs: await encodeMs(device, trainer), hostMs: median(host), commands: trainer.commands },
+    ...{ replayMs, waitShare: Math.max(0, 1 - replayMs / ms) },
+    ...{ flops: trainer.flops, flopsPerSecond: rate, ofFma: rate / flopsPerSecond },
+  };
+}
+
+/**
+ * Milliseconds from one run's losses to the next one's, and the host's part of each. Losses arrive while the next run is in
+ * flight, as in training; what arrives last of warming up starts the clock.
+ */
+async function timeRuns(
+  stage: string,
+  { warmUp, samples, seconds }: StepEffort,
+  depth: number,
+  run: (index: number) => Promise<Record<string, number>>,
+): Promise<{ times: number[]; host: number[] }> {
   const host: number[] = [];
   const arrivals: number[] = [];
   const inFlight: Promise<Record<string, number>>[] = [];
@@ -99,21 +122,14 @@ async function timeSteps(
   };
   while (!enough()) {
     const start = performance.now();
-    inFlight.push(trainer.step(host.length));
+    inFlight.push(run(host.length));
     host.push(performance.now() - start);
-    if (inFlight.length < trainer.depth) continue;
-    requireFinite(name, host.length, await (inFlight.shift() as Promise<Record<string, number>>));
+    if (inFlight.length < depth) continue;
+    requireFinite(stage, host.length, await (inFlight.shift() as Promise<Record<string, number>>));
     arrivals.push(performance.now());
   }
-  for (const losses of inFlight) requireFinite(name, host.length, await losses);
-  const times = arrivals.map((at, i) => at - arrivals[i - 1]).slice(warmUp);
-  const ms = median(times);
-  const rate = trainer.flops / (ms / 1000);
-  return {
-    ...{ stage: name, ms, p95Ms: quantile(times, 0.95), samples: times.length },
-    ...{ encodeMs: await encodeMs(device, trainer), hostMs: median(host.slice(warmUp)), commands: trainer.commands },
-    ...{ flops: trainer.flops, flopsPerSecond: rate, ofFma: rate / flopsPerSecond },
-  };
+  for (const losses of inFlight) requireFinite(stage, host.length, await losses);
+  return { times: arrivals.map((at, i) => at - arrivals[i - 1]).slice(warmUp), host: host.slice(warmUp) };
 }
 
 async function encodeMs(device: Device, trainer: Trainer): Promise<number> {

@@ -66,6 +66,7 @@ export async function assembleTrainer(device: Device, before: number, parts: Tra
       silent.run();
       return {};
     },
+    replay: () => ring.run(),
     encode() {
       program.encoded();
     },

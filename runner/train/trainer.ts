@@ -30,6 +30,8 @@ export interface Trainer {
   readonly depth: number;
   /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */
   step(step: number): Promise<Record<string, number>>;
+  /** Submits a step with the inputs of the one before, for benches: what the device takes when no data has to be made ready. */
+  replay(): Promise<Record<string, number>>;
   /** Encodes a step and submits it nowhere: what replaying one costs the host, for benches. */
   encode(): void;
   /**
