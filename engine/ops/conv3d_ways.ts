@@ -43,12 +43,13 @@ export const CONV3D: Choice<Convolution> = {
   },
 };
 
-/** One vec4 of input channels first: 96 sums fit a GPU's registers, 192 do not. */
-const rows = [1, 2].flatMap((i) => [2, 1].map((c) => rowSums({ i, c })));
+const rows = [2, 1].flatMap((i) => [2, 1].map((c) => rowSums({ i, c })));
+/** 96 sums an invocation fit a GPU's registers, 192 do not. */
+const narrowRows = rows.slice(2);
 
 export const CONV3D_GRAD_WEIGHT: Choice<WeightGradient> = {
   op: 'conv3d_grad_weight',
   ways: [gradWeightWindows, ...rows],
   key: (problem) => convolutionKey(problem, problem.x, problem.dy),
-  usual: (device) => (device.software ? [gradWeightWindows, ...[...rows].reverse()] : rows),
+  usual: (device) => (device.software ? [gradWeightWindows, ...rows] : narrowRows),
 };

@@ -20,6 +20,8 @@ export interface StepRow {
   /** The host's part: encoding the commands alone, and all of it (patches, uploads, encoding, submit). */
   readonly encodeMs: number;
   readonly hostMs: number;
+  /** From nothing until the first losses: compiling, allocating, one step. */
+  readonly firstMs: number;
   /** A step on data that is there already, and the share of a step beyond that: how long the device waits for data. */
   readonly replayMs: number;
   readonly waitShare: number;
@@ -73,10 +75,16 @@ export async function benchSteps(
     const plannedBytes = plan.memory.total;
     plan.destroy();
     const before = bench.device.bytesHeld;
+    const start = performance.now();
     const trainer = await stage.create({ ...input, device: bench.device, initialise: true });
     try {
       const heldBytes = bench.device.bytesHeld - before;
-      const row = { ...(await timeSteps(bench, stage, trainer)), method: config.method, plannedBytes, heldBytes };
+      const row = {
+        ...(await timeSteps(bench, stage, trainer, start)),
+        method: config.method,
+        plannedBytes,
+        heldBytes,
+      };
       rows.push(row);
       onRow(row);
     } finally {
@@ -90,15 +98,18 @@ async function timeSteps(
   { device, flopsPerSecond, effort }: StepBench,
   { name }: Stage,
   trainer: Trainer,
+  start: number,
 ): Promise<Omit<StepRow, 'method' | 'plannedBytes' | 'heldBytes'>> {
-  const { times, host } = await timeRuns(name, effort, trainer.depth, (step) => trainer.step(step));
+  requireFinite(name, 1, await trainer.step(0));
+  const firstMs = performance.now() - start;
+  const { times, host } = await timeRuns(name, effort, trainer.depth, (step) => trainer.step(step + 1));
   const replays = await timeRuns(name, { ...effort, samples: times.length }, trainer.depth, () => trainer.replay());
   const [ms, replayMs] = [median(times), median(replays.times)];
   const rate = trainer.flops / (ms / 1000);
   return {
     ...{ stage: name, ms, p95Ms: quantile(times, 0.95), samples: times.length },
     ...{ encodeMs: await encodeMs(device, trainer), hostMs: median(host), commands: trainer.commands },
-    ...{ replayMs, waitShare: Math.max(0, 1 - replayMs / ms) },
+    ...{ firstMs, replayMs, waitShare: Math.max(0, 1 - replayMs / ms) },
     ...{ flops: trainer.flops, flopsPerSecond: rate, ofFma: rate / flopsPerSecond },
   };
 }

@@ -45,9 +45,30 @@ function change(value: number | undefined): string {
 
 export function stepsText(report: StepsReport): string {
   const { place, peaks, rows, patch, batch, channels, precision } = report;
-  const head = ['method', 'stage', 'ms', 'p95', 'n', 'replay', 'wait', 'encode', 'host', 'commands', 'planned', 'held'];
+  const head = [
+    'method',
+    'stage',
+    'first s',
+    'ms',
+    'p95',
+    'n',
+    'replay',
+    'wait',
+    'encode',
+    'host',
+    'commands',
+    'planned',
+    'held',
+  ];
   const cells = rows.map((row) => [
-    ...[row.method, row.stage, significant(row.ms, 3), significant(row.p95Ms, 3), String(row.samples)],
+    ...[
+      row.method,
+      row.stage,
+      significant(row.firstMs / 1000, 2),
+      significant(row.ms, 3),
+      significant(row.p95Ms, 3),
+      String(row.samples),
+    ],
     ...[significant(row.replayMs, 3), percent(row.waitShare)],
     ...[significant(row.encodeMs, 2), significant(row.hostMs, 2), count(row.commands)],
     ...[bytes(row.plannedBytes), bytes(row.heldBytes)],
@@ -59,6 +80,7 @@ export function stepsText(report: StepsReport): string {
     '',
     table([[...head, 'GFLOP', 'GFLOP/s', 'of FMA'], ...cells], { align: 'llr' }),
     '',
+    'first s: seconds from nothing until the first losses are there, compiling included',
     'ms: median from one step to the next, p95: one in twenty is slower, n steps timed; encode: the commands of a step into a buffer',
     'replay: a step on data that is there already, wait: the share of a step beyond that, which the device waits for data',
     'host: patches, uploads, encode and submit (a software adapter computes in there); planned, held: GPU bytes forecast and taken',

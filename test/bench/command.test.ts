@@ -103,7 +103,7 @@ test('step: every stage of a method, planned bytes are those held; predict: volu
   );
   for (const row of rows) {
     assert.ok(
-      row.ms > 0 && row.p95Ms >= row.ms && row.encodeMs > 0 && row.hostMs >= 0 && row.replayMs > 0,
+      row.ms > 0 && row.p95Ms >= row.ms && row.encodeMs > 0 && row.hostMs >= 0 && row.replayMs > 0 && row.firstMs > 0,
       JSON.stringify(row),
     );
     assert.ok(row.commands > 50 && row.flops > 0 && row.flopsPerSecond > 0 && row.ofFma > 0);
