@@ -140,12 +140,12 @@ fn main(
       let tap = k * ${row.weights * 4 * v.tileC}u;
       #else
       let tap = (k * ${row.weights}u * p.cin + ci * 4u) * p.cout4 + co;
+      #endif
       #if ${v.tail > 0}
       if (ci + 1u == cin4) {
         ${products(v.tail)}
         continue;
       }
-      #endif
       #endif
       ${products(4)}
     }
