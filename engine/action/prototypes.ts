@@ -14,7 +14,7 @@ import { type AxisMap, axisMap } from '../ops/resize3d.ts';
 import { type SampleFeaturesOptions, tapChannels } from '../ops/sample_features.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, padChannels, product, sameShape, type Triple } from '../shape.ts';
-import { channels, rows, type Tensor, volumeShape } from '../tensor.ts';
+import { channels, elementBytes, rows, type Tensor, volumeShape } from '../tensor.ts';
 import type { FeatureLevels, HeadKind, RepresentationHead } from './representation.ts';
 import type { VoxelIndex } from './sampling.ts';
 
@@ -88,7 +88,8 @@ function addResized(
   const [d, h, w] = extents;
   const [od, oh, ow] = size;
   const axes = [0, 1, 2].map((a) => axisMap(extents[a], size[a], alignCorners));
-  const alone = product(extents) % 16 === 0 && samples * od * h * w * 9 * CLASS_GROUP * 4 > 2 * bytes;
+  const unit = bindableVoxels(x);
+  const alone = product(extents) % unit === 0 && samples * od * h * w * 9 * CLASS_GROUP * 4 > 2 * bytes;
   const together = alone ? 1 : samples;
   for (let sample = 0; sample < samples; sample += together) {
     const begin = (firstSample + sample) * product(size);
@@ -105,11 +106,11 @@ function addResized(
       );
       const alongYx = rec.tensor([together * od * h * w, 3 * columns], 'class_weights_yx');
       along(rec, alongX, alongYx, { outer: 0, u: 0, planes: h }, { inner: w, size: h, out: oh, axis: axes[1] });
-      for (const where of zParts(together, d, h * w, h * w * 9 * columns * 4, bytes)) {
+      for (const where of zParts(together, d, h * w, h * w * 9 * columns * 4, { unit, bytes })) {
         const { outer, outers, u, planes } = where;
         const weights = rec.tensor([outers * planes * h * w, 9 * columns], 'class_weights');
         along(rec, alongYx, weights, where, { inner: h * w, size: d, out: od, axis: axes[0] });
-        const offset = x.offset + ((sample + outer) * d + u) * h * w * x.pitch * 4;
+        const offset = x.offset + ((sample + outer) * d + u) * h * w * x.pitch * elementBytes(x.dtype);
         const features: Tensor = { ...x, shape: [rows(weights), channels(x)], offset };
         const sums = matmul(rec, weights, features, { transposeA: true });
         add(rec, sums, part, { line_rows: columns, first, classes: group, flip: 0 });
@@ -133,14 +134,23 @@ function along(
   rec.dispatch(classWeightsAxisKernel(), { x, y }, { count, ...where, columns, inner, size, out, ...axis }, count);
 }
 
+/** So many voxels, whatever their channels, take a multiple of 256 bytes, where views may start. */
+const bindableVoxels = ({ dtype }: Tensor): number => 256 / (4 * elementBytes(dtype));
+
 /**
  * Cuts the planes of some samples, `plane` voxels and `planeBytes` of weights each, into parts of at most `bytes`, each of one
- * sample. Views of the features start there, on a multiple of 256 bytes: 16 voxels of 4 channels.
+ * sample. Views of the features start there, on multiples of `unit` voxels.
  */
-function zParts(samples: number, d: number, plane: number, planeBytes: number, bytes: number) {
+function zParts(
+  samples: number,
+  d: number,
+  plane: number,
+  planeBytes: number,
+  { unit, bytes }: { unit: number; bytes: number },
+) {
   const whole = { outer: 0, outers: samples, u: 0, planes: d };
-  if (samples * d * planeBytes <= bytes || (samples > 1 && (d * plane) % 16 !== 0)) return [whole];
-  const step = (16 / greatestCommonDivisor(16, plane)) * AXIS_TILE;
+  if (samples * d * planeBytes <= bytes || (samples > 1 && (d * plane) % unit !== 0)) return [whole];
+  const step = (unit / greatestCommonDivisor(unit, plane)) * AXIS_TILE;
   const most = Math.max(step, Math.floor(bytes / planeBytes / step) * step);
   const parts: (typeof whole)[] = [];
   for (let outer = 0; outer < samples; outer++) {

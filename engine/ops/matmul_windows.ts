@@ -98,7 +98,8 @@ export interface WindowProduct {
 export function matmulWindows(rec: Recording, a: Tensor, b: Tensor, y: Tensor, product: WindowProduct): boolean {
   const { transposeA, transposeB, bias, packed, m, n, k } = product;
   const only = packedOf(packed, a) || packedOf(packed, b);
-  if (!rec.device.uniformWindows || (m * n * k < WORTH && !only)) return false;
+  const whole = a.dtype === 'f32' && b.dtype === 'f32';
+  if (!rec.device.uniformWindows || !whole || (m * n * k < WORTH && !only)) return false;
   const left = blocks(rec, a, false, packed);
   const right = blocks(rec, b, transposeB, packed);
   const alignment = uniformAlignment(rec.device);
