@@ -93,8 +93,8 @@ function requireMeaning(options: TuneOptions): void {
 
 async function clear({ name, tuning }: OpenedGpu, options: TuneOptions): Promise<number> {
   const { store } = tuning as Tuning;
-  const file = store.name;
   const cleared = await store.clear();
+  const file = store.name;
   const sentence = cleared ? `${file} is removed: ${name} is not tuned any more` : `${name} was not tuned`;
   process.stdout.write(`${options.json ? JSON.stringify({ file, cleared }, null, 2) : sentence}\n`);
   return 0;

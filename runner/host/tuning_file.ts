@@ -51,13 +51,16 @@ export function tuningFile(identity: AdapterIdentity): TuningStore {
       throw new Error(reasons.join('; '));
     },
     async clear() {
-      const held = await read();
+      const removed: string[] = [];
       for (const path of places) {
-        await rm(path, { force: true }).catch((failure) => {
+        if (!(await stat(path).catch(() => undefined))) continue;
+        await rm(path, { recursive: true }).catch((failure) => {
           throw writeFailure(path, failure);
         });
+        removed.push(path);
       }
-      return held !== undefined;
+      name = removed[0] ?? name;
+      return removed.length > 0;
     },
   };
 }

@@ -1,5 +1,5 @@
 /** Where tuning is kept: what is damaged, foreign or out of date is not used, and nobody's results are lost. */
-import { mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
+import { chmod, mkdir, readdir, readFile, writeFile } from 'node:fs/promises';
 import { dirname, join } from 'node:path';
 import * as assert from 'uvu/assert';
 import { tuningFile } from '../../runner/host/tuning_file.ts';
@@ -121,6 +121,26 @@ gpuTest(
         assert.is(tuning.choose(record.op, record.key, undefined), PLAIN);
       });
     }),
+);
+
+gpuTest('files: one that others could have put there is not read, and is removed where that is wanted', (device) =>
+  inFolder(async (folder) => {
+    await withPlaces(join(folder, 'cache'), folder, async () => {
+      const { tuning } = await opened(device, tuningFile(IDENTITY));
+      await tuning.add([recordOf(device, oneProblem(device), PLAIN, 'other')]);
+      const file = tuning.store.name;
+      await chmod(dirname(file), 0o777);
+      const again = await opened(device, tuningFile(IDENTITY));
+      assert.match(
+        again.warnings[0],
+        /cannot be read \(.* is not a folder that only this user can write\) and is ignored/,
+      );
+      assert.equal(again.tuning.valid(), []);
+      assert.is(await again.tuning.store.clear(), true);
+      assert.is(again.tuning.store.name, file);
+      assert.equal((await opened(device, tuningFile(IDENTITY))).warnings, []);
+    });
+  }),
 );
 
 run();
