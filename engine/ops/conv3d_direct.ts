@@ -1,7 +1,7 @@
 import { conv3dKernel, UNIFORM_WEIGHTS } from '../../shaders/conv3d.wgsl.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, roundUp } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { storedElements, type Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { wastesLittle } from './conv3d_tiles.ts';
 import { type Convolution, inputChannels, packedTaps, packWeights, weightsOf, winogradServes } from './convolution.ts';
@@ -18,6 +18,9 @@ export interface DirectTile {
   /** Shares the (z, y) taps out among this many invocations where voxels are too few to fill a GPU. */
   readonly split?: number;
 }
+
+/** Most memory for the partial sums of taps that are shared out; one that needs more has voxels enough. */
+const PARTIAL_BYTES = 64 * 1024 * 1024;
 
 /** shaders/conv3d.wgsl.ts: no workgroup memory, no barrier, any kernel and stride. */
 export function direct({
@@ -36,7 +39,10 @@ export function direct({
       wastesLittle(problem.y.shape[3], tileX) &&
       (!winograd || winogradServes(problem)) &&
       (!uniform || (!problem.also && slices(problem) >= tileC)) &&
-      (split === 1 || (!problem.bias && (problem.kernel[0] * problem.kernel[1]) % split === 0)),
+      (split === 1 ||
+        (!problem.bias &&
+          (problem.kernel[0] * problem.kernel[1]) % split === 0 &&
+          split * storedElements(problem.y) * 4 <= PARTIAL_BYTES)),
     record: (rec, problem) => {
       const cout4 = problem.y.pitch / 4;
       const slice = uniform ? Math.min(cout4, Math.floor(slices(problem) / tileC) * tileC) : cout4;

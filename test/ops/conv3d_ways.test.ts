@@ -1,13 +1,15 @@
 /** Every way to convolve, forced one by one at odd sizes: whatever a tuner chooses must be right. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Device } from '../../engine/device.ts';
+import { Device } from '../../engine/device.ts';
+import { dryGpu } from '../../engine/dry_gpu.ts';
 import { conv3d, conv3dJoined } from '../../engine/ops/conv3d.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from '../../engine/ops/conv3d_ways.ts';
 import type { Convolution } from '../../engine/ops/convolution.ts';
 import { Recording } from '../../engine/recording.ts';
 import type { Triple } from '../../engine/shape.ts';
 import { type Choice, wayFor } from '../../engine/ways.ts';
+import { limitsOf } from '../../runner/host/opened_gpu.ts';
 import { checkOp, gpuTest, run, upload } from '../harness.ts';
 import { concat as concatReference } from '../reference/concat.ts';
 import * as reference from '../reference/conv3d.ts';
@@ -133,6 +135,34 @@ gpuTest('a chosen way that cannot compute a problem is passed over for the usual
   const told = { ...device, choose: () => forced.name, limits: device.limits } as unknown as Device;
   assert.is(forced.serves(device, problem as never), false);
   assert.is(wayFor(told, CONV3D, problem as never), wayFor(device, CONV3D, problem as never));
+});
+
+/** A convolution 3 x 3 x 3 of planned tensors, which hold no memory. */
+function planned(device: Device, size: Triple, channels: number): Convolution {
+  const rec = new Recording(device, 'planned');
+  const [x, y] = ['x', 'y'].map((label) => rec.tensor([2, ...size, channels], label));
+  const w = rec.tensor([...THREE, channels, channels], 'w');
+  return { kernel: THREE, stride: [1, 1, 1], padding: [1, 1, 1], x, w, y, transpose: false, flip: false };
+}
+
+gpuTest(
+  'GPUs take boxes where these fit into workgroup memory, and with the least that WebGPU grants other ways',
+  async (device) => {
+    const limits = { ...limitsOf(device.limits), maxComputeInvocationsPerWorkgroup: 256 };
+    const taken = (maxComputeWorkgroupStorageSize: number) => {
+      const told = new Device(dryGpu({ ...limits, maxComputeWorkgroupStorageSize } as never), {});
+      return wayFor(told, CONV3D, planned(told, [80, 112, 112], 16)).name;
+    };
+    assert.match(taken(48 * 1024), /^tiled/);
+    assert.match(taken(16 * 1024), /^direct/);
+  },
+);
+
+gpuTest('taps are shared out only where their partial sums take little memory', async (device) => {
+  const serving = (size: Triple) =>
+    CONV3D.ways.filter((way) => /split/.test(way.name) && way.serves(device, planned(device, size, 16))).length;
+  assert.ok(serving([10, 14, 14]) > 0);
+  assert.is(serving([80, 112, 112]), 0);
 });
 
 run();
