@@ -1,6 +1,6 @@
 /** Which Python has PyTorch. */
 import { execFile } from 'node:child_process';
-import { accessSync, constants } from 'node:fs';
+import { accessSync, constants, statSync } from 'node:fs';
 import { delimiter, join } from 'node:path';
 import { promisify } from 'node:util';
 import { UsageError } from '../../engine/errors.ts';
@@ -11,7 +11,7 @@ const PROGRAM = process.platform === 'win32' ? 'python.exe' : 'python3';
 function canRun(path: string): boolean {
   try {
     accessSync(path, constants.X_OK);
-    return true;
+    return statSync(path).isFile();
   } catch {
     return false;
   }

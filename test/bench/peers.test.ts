@@ -213,7 +213,8 @@ test('peers that are not installed are told with the command that installs them'
 });
 
 test('what cannot be meant is exit 2', async () => {
-  await rejects(() => bench('peers', { python: '/no/such/python' }), 2, /--python \/no\/such\/python is no program/);
+  for (const python of ['/no/such/python', '/'])
+    await rejects(() => bench('peers', { python }), 2, new RegExp(`--python ${python} is no program`));
   await rejects(() => bench('step', { peers: ['tfjs'] }), 2, /--peers means nothing to bench step/);
   await rejects(() => bench('peers', { size: [8, 8, 8] }), 2, /--size means nothing to bench peers/);
   await rejects(() => bench('peers', { ...OPTIONS, patch: [5, 8, 4] }), 2, /5 voxels along z are no multiple of 2/);

@@ -128,12 +128,17 @@ test('a wrong way is exit 8 after everything is printed, and is not stored', () 
 
 test('Ctrl-C keeps what was found and is exit 75; the next start goes on', () =>
   withCache(async () => {
-    let recorded = 0;
-    const stopping = slowUsual(() => {
-      // Each problem records the slow way twice: to try it and for its checksum.
-      if (++recorded === 3) process.emit('SIGINT');
-    });
-    const first = await captured(() => tuneCommand({ ...TINY, json: true }, [stopping]));
+    const stoppingAt = (count: number) => {
+      let recorded = 0;
+      return slowUsual(() => {
+        if (++recorded === count) process.emit('SIGINT');
+      });
+    };
+    const none = await captured(() => tuneCommand(TINY, [stoppingAt(1)]));
+    assert.is(none.code, 75, String(none.failure));
+    assert.match(none.text, /\n0 of \d+ problems before it was stopped\n$/);
+    // Each problem records the slow way twice: to try it and for its checksum.
+    const first = await captured(() => tuneCommand({ ...TINY, json: true }, [stoppingAt(3)]));
     assert.is(first.code, 75, String(first.failure));
     const report = JSON.parse(first.text);
     assert.equal([report.stopped, report.rows.length < report.problems], [true, true]);
