@@ -54,7 +54,7 @@ function channelOf(child: ChildProcess, name: string, send: (request: Request) =
     waiting?.reject(ended);
     waiting = undefined;
   };
-  child.once('error', (failure) => end(`does not start: ${failure.message}`));
+  child.on('error', (failure) => end(`does not start: ${failure.message}`));
   child.once('close', (code, signal) => end(`ended with ${signal ?? `exit code ${code}`}`));
   const next = () =>
     new Promise<Answer>((resolve, reject) => {

@@ -9,16 +9,18 @@ export function tuneText(report: TuneReport): string {
   const { place, network, rows, problems, stopped, stored, clock } = report;
   const head = ['op', 'shape', 'uses', 'usual way', 'ms', 'best way', 'ms', 'gain', 'timed'];
   const faster = rows.filter(({ usual, best }) => usual.way !== best.way).length;
+  const done = `${rows.length} of ${problems} problems${stopped ? ' before it was stopped' : ''}`;
+  if (rows.length === 0) return [placeText(place), network, '', done].join('\n');
   const [before, after] = [total(rows, 'usual'), total(rows, 'best')];
-  if (rows.length === 0)
-    return [placeText(place), network, '', `0 of ${problems} problems${stopped ? ' before it was stopped' : ''}`].join(
-      '\n',
-    );
   return [
     ...[placeText(place), network, ''],
     ...[table([head, ...rows.map(cells)], { align: 'llrlrlrrr' }), ''],
-    `${rows.length} of ${problems} problems${stopped ? ' before it was stopped' : ''}, ${faster} of them faster by another way than the usual one`,
-    `all uses: ${significant(before, 3)} ms by the usual ways, ${significant(after, 3)} ms by the best, ${percent(1 - after / before)} less`,
+    `${done}, ${faster} of them faster by another way than the usual one`,
+    ...(before > 0
+      ? [
+          `all uses: ${significant(before, 3)} ms by the usual ways, ${significant(after, 3)} ms by the best, ${percent(1 - after / before)} less`,
+        ]
+      : []),
     `uses: in one step of every method and stage, and one window; ms: median by ${clock}; timed: ways of those that can compute it`,
     stored.problem ? `not stored: ${stored.problem}` : `stored in ${stored.file}`,
   ].join('\n');
