@@ -5,13 +5,16 @@ import { bf16Form, fromBf16, toBf16 } from '../engine/bf16.ts';
 import type { Device } from '../engine/device.ts';
 import { ActionError } from '../engine/errors.ts';
 import { kernel } from '../engine/kernel.ts';
-import { leakyRelu } from '../engine/ops/activation.ts';
+import { gelu, leakyRelu } from '../engine/ops/activation.ts';
 import { concat } from '../engine/ops/concat.ts';
+import { concatBatch } from '../engine/ops/concat_batch.ts';
 import { convTranspose3d } from '../engine/ops/conv_transpose3d.ts';
 import { conv3d } from '../engine/ops/conv3d.ts';
+import { dropout } from '../engine/ops/dropout.ts';
 import { maxPool3d } from '../engine/ops/max_pool3d.ts';
-import { instanceNorm } from '../engine/ops/norm.ts';
+import { batchNorm, groupNorm, instanceNorm } from '../engine/ops/norm.ts';
 import { resize3d } from '../engine/ops/resize3d.ts';
+import { sliceBatch } from '../engine/ops/slice.ts';
 import { compute } from '../engine/program.ts';
 import type { Recording } from '../engine/recording.ts';
 import type { Tensor } from '../engine/tensor.ts';
@@ -40,18 +43,24 @@ test('bfloat16 rounds to the nearest, ties to even, and keeps NaN, infinities an
 
 gpuTest('the device rounds as the host does, and a bfloat16 tensor takes half the bytes', async (device) => {
   const values = Float32Array.from(random([3, 5, 8], 1).data, (v, i) => v * 10 ** ((i % 30) - 15));
+  values.set([Number.POSITIVE_INFINITY, Number.NEGATIVE_INFINITY, 3.4028234e38, -3.4028234e38, 0, -0]);
   const before = device.bytesHeld;
   const x = device.tensor([3, 5, 8], 'x', { data: values });
   assert.is(device.bytesHeld - before, 480);
   const half = device.tensor([3, 5, 8], 'half', { data: values, dtype: 'bf16' });
   assert.is(device.bytesHeld - before, 720);
   assert.equal(await device.read(half), round(values));
+  values.fill(Number.NaN, 6, 9);
+  device.write(x, values);
   const { y } = await compute(device, (rec) => {
     const y = rec.tensor(x.shape, 'y', { dtype: 'bf16' });
     rec.dispatch(copyKernel, { x, y }, { count: 30 }, 30);
     return { y };
   });
-  assert.equal(y, round(values));
+  const expected = round(values);
+  y.forEach((v, i) => {
+    assert.ok(Object.is(v, expected[i]), `${values[i]} becomes ${v} instead of ${expected[i]}`);
+  });
 });
 
 const copyKernel = kernel(
@@ -72,6 +81,12 @@ interface OpCase {
   op(rec: Recording, x: Tensor, w: Tensor | null): Tensor;
 }
 
+const runningOf = (device: Device, channels: number) => ({
+  mean: device.tensor([channels], 'mean'),
+  variance: device.tensor([channels], 'variance'),
+});
+const countersOf = (device: Device) => device.tensor([2], 'counters', { dtype: 'u32', dense: true, data: [1, 2] });
+
 const OPS: OpCase[] = [
   {
     ...{ name: 'conv3d', shape: [2, 5, 6, 7, 6], weights: [3, 3, 3, 6, 8] },
@@ -89,6 +104,22 @@ const OPS: OpCase[] = [
     ...{ name: 'instance_norm', shape: [2, 4, 5, 6, 8] },
     op: (rec, x) => instanceNorm(rec, x, undefined, undefined, { activation: { kind: 'leaky_relu', slope: 0.01 } }),
   },
+  {
+    ...{ name: 'group_norm with gelu', shape: [2, 4, 5, 6, 8] },
+    op: (rec, x) => groupNorm(rec, x, 2, undefined, undefined, { activation: { kind: 'gelu' } }),
+  },
+  {
+    ...{ name: 'batch_norm', shape: [2, 4, 5, 6, 8] },
+    op: (rec, x) => batchNorm(rec, x, runningOf(rec.device, 8), undefined, undefined, { training: true }),
+  },
+  { name: 'gelu', shape: [1, 3, 4, 5, 8], op: (rec, x) => gelu(rec, x) },
+  {
+    ...{ name: 'dropout', shape: [2, 3, 4, 5, 8] },
+    op: (rec, x) => dropout(rec, x, 0.3, { counters: countersOf(rec.device), stream: 3 }),
+  },
+  { name: 'slice_batch by a copy', shape: [4, 1, 2, 3, 4], op: (rec, x) => sliceBatch(rec, x, 1, 3) },
+  { name: 'slice_batch by a view', shape: [4, 2, 2, 16, 8], op: (rec, x) => sliceBatch(rec, x, 1, 3) },
+  { name: 'concat_batch', shape: [2, 3, 4, 5, 8], op: (rec, x) => concatBatch(rec, [x, x]) },
   { name: 'max_pool3d', shape: [2, 4, 6, 8, 4], op: (rec, x) => maxPool3d(rec, x, 2) },
   { name: 'resize3d', shape: [1, 3, 4, 5, 4], op: (rec, x) => resize3d(rec, x, [6, 8, 10], { alignCorners: false }) },
   { name: 'leaky_relu', shape: [1, 3, 4, 5, 8], op: (rec, x) => leakyRelu(rec, x, 0.1) },
