@@ -9,7 +9,7 @@ const main = wgsl`
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
 `;
 
-/** \`for\` the tree over lanes: \`stride\` halves, \`lane < stride\` combines with \`lane + stride\`. Opens two blocks. */
+/** A tree over the lanes: `stride` halves, each lane below it combines with `lane + stride`. Opens two blocks. */
 const tree = wgsl`
   for (var stride = ${LANES / 2}u; stride > 0u; stride = stride / 2u) {
     workgroupBarrier();

@@ -13,8 +13,8 @@ import { rowsInWindow, uniformAlignment, WINDOW, windowable, windowOf } from './
 export const MOST_DISPATCHES = 2048;
 
 /**
- * Reads activations through uniform windows (shaders/conv3d_windows.wgsl.ts): stride 1, with F(4, 3) along x on request. Each output plane is one dispatch
- * or, where a plane exceeds a window, a few: many small dispatches, which software adapters do not mind.
+ * Reads activations through uniform windows (shaders/conv3d_windows.wgsl.ts): stride 1, with F(4, 3) along x on request. Each
+ * output plane is one dispatch or, where a plane exceeds a window, a few: many small ones, which software adapters do not mind.
  */
 export const windows = ({ winograd = false } = {}): Way<Convolution> => ({
   name: winograd ? 'windows winograd' : 'windows',

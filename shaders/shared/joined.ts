@@ -14,6 +14,6 @@ fn joined(voxel: u32, ci: u32, cin4: u32) -> vec4f {
 #endif
 `;
 
-/** vec4 `ci` of a voxel's input channels; wants \`cin4\` in scope. */
+/** vec4 `ci` of a voxel's input channels; wants `cin4` in scope. */
 export const inputAt = (joined: boolean, voxel: string): string =>
   joined ? `joined(${voxel}, ci, cin4)` : `x[(${voxel}) * cin4 + ci]`;

@@ -21,7 +21,7 @@ fn flat_index(group: vec3<u32>, groups: vec3<u32>, local: u32) -> u32 {
 }
 `;
 
-/** The head of a flat kernel's entry point; sets \`i\`. */
+/** The head of a flat kernel's entry point; sets `i`. */
 export const flatMain = wgsl`
 @compute @workgroup_size(${WORKGROUP})
 fn main(
