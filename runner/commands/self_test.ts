@@ -3,6 +3,7 @@ import { Device, type DeviceTraits } from '../../engine/device.ts';
 import { leakyRelu } from '../../engine/ops/activation.ts';
 import { convTranspose3d } from '../../engine/ops/conv_transpose3d.ts';
 import { conv3d } from '../../engine/ops/conv3d.ts';
+import { CONV3D } from '../../engine/ops/conv3d_ways.ts';
 import { crossEntropy } from '../../engine/ops/cross_entropy.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
 import { maxPool3d } from '../../engine/ops/max_pool3d.ts';
@@ -32,12 +33,15 @@ interface Check {
   readonly gradients: (dy: Dense) => readonly Dense[];
   /** Length of the longest sum behind one value. */
   readonly terms: number;
+  /** The kernels to compare; default FAMILIES. */
+  readonly families?: readonly DeviceTraits[];
 }
 
 /** Odd sizes, so that no tile is full. */
 function checks(): Check[] {
   const x = random([2, 5, 7, 9, 6], 1);
   const w = random([3, 3, 3, 6, 5], 2);
+  const [wide, w16] = [random([1, 4, 7, 30, 6], 9), random([3, 3, 3, 6, 16], 10)];
   const up = random([2, 2, 2, 6, 5], 3);
   const [gamma, beta] = [random([6], 4), random([6], 5)];
   const same = { stride: [1, 1, 1], padding: [1, 1, 1] } as const;
@@ -53,6 +57,18 @@ function checks(): Check[] {
       expected: conv.conv3d(x, w, null, same),
       gradients: (dy) => [conv.conv3dGradInput(dy, w, x.shape, same), conv.conv3dGradWeight(x, dy, w.shape, same)],
       terms: voxels,
+    },
+    {
+      name: 'conv3d 3x3x3 in workgroup memory',
+      inputs: [wide, w16],
+      op: (rec, [a, b]) => conv3d(rec, a, b, null, same),
+      expected: conv.conv3d(wide, w16, null, same),
+      gradients: (dy) => [
+        conv.conv3dGradInput(dy, w16, wide.shape, same),
+        conv.conv3dGradWeight(wide, dy, w16.shape, same),
+      ],
+      terms: 4 * 7 * 30,
+      families: BOXES,
     },
     {
       name: 'conv_transpose3d 2x2x2',
@@ -138,6 +154,11 @@ const FAMILIES: readonly DeviceTraits[] = [
   { software: true, kind: 'llvmpipe' },
 ];
 
+/** What GPUs take for large volumes, and by F(4, 3); an adapter with little workgroup memory takes another way. */
+const BOXES: readonly DeviceTraits[] = CONV3D.ways
+  .filter(({ name }) => name.startsWith('tiled 4x8x4 x4 c4 staged'))
+  .map(({ name }) => ({ software: false, choose: (op) => (op === CONV3D.op ? name : undefined) }));
+
 /**
  * One line a kernel: the largest error of output and gradients over all families of kernels, and whether float32 explains it;
  * then one for a training step.
@@ -146,7 +167,7 @@ export async function selfTest(gpu: GPUDevice): Promise<SelfTestLine[]> {
   const lines: SelfTestLine[] = [];
   for (const check of checks()) {
     const line: SelfTestLine = { name: `${check.name} and its gradients`, maxError: 0, ok: true };
-    for (const traits of FAMILIES) {
+    for (const traits of check.families ?? FAMILIES) {
       const device = new Device(gpu, traits);
       try {
         const { error, ok } = await worst(device, check);
