@@ -75,7 +75,11 @@ const convolutions = (rec: Recording) =>
     .length;
 
 /** Bytes, maps and dispatches, which both recordings tell without running. */
-function checkMemory(name: string, { whole, alone }: Awaited<ReturnType<typeof record>>, mostDispatches: number): void {
+function checkMemory(
+  name: string,
+  { whole, alone }: Awaited<ReturnType<typeof record>>,
+  { widest, mostDispatches }: { widest: number; mostDispatches: number },
+): void {
   const [all, network] = [whole.plan().totalBytes, alone.plan().totalBytes];
   const added = (all - network) / 1e6;
   const dispatches = whole.commands.length - alone.commands.length;
@@ -83,9 +87,8 @@ function checkMemory(name: string, { whole, alone }: Awaited<ReturnType<typeof r
     `${name}: ${added.toFixed(1)} MB more than ${(network / 1e6).toFixed(0)} MB, ${dispatches} commands more than ${alone.commands.length}`,
   );
   assert.ok(network > 2e9 && added > 0 && added < 300, `${added} MB`);
-  const limit = widestMap(alone);
-  assert.is(limit, 32, "the decoder's concatenation at full resolution");
-  assert.ok(widestMap(whole) <= limit, `a full-resolution map of ${widestMap(whole)} channels`);
+  assert.is(widestMap(alone), widest, "the network's own at full resolution");
+  assert.ok(widestMap(whole) <= widest, `a full-resolution map of ${widestMap(whole)} channels`);
   assert.is(convolutions(whole), convolutions(alone));
   assert.ok(dispatches > 0 && dispatches < mostDispatches, `${dispatches} commands`);
 }
@@ -93,7 +96,8 @@ function checkMemory(name: string, { whole, alone }: Awaited<ReturnType<typeof r
 for (const preset of ['paper', 'small'] as const) {
   test(`${preset}: under 300 MB and 5 % of arithmetic more than the network passes, and no dense map`, async () => {
     const both = await record(preset, HARDWARE);
-    checkMemory(preset, both, 400);
+    // Skip connections are not joined in memory on GPUs.
+    checkMemory(preset, both, { widest: 16, mostDispatches: 400 });
     const [all, network] = [operations(both.whole), operations(both.alone)];
     const products = all.products - network.products;
     const added = products + all.others - network.others;
@@ -110,7 +114,7 @@ for (const preset of ['paper', 'small'] as const) {
 
 test('paper with the kernels of llvmpipe: under 300 MB more, and no dense map', async () => {
   const both = await record('paper', LLVMPIPE);
-  checkMemory('paper, llvmpipe', both, 0.05 * both.alone.commands.length);
+  checkMemory('paper, llvmpipe', both, { widest: 32, mostDispatches: 0.05 * both.alone.commands.length });
 });
 
 test.run();
