@@ -192,7 +192,7 @@ gpuTest('errors: shapes', async (device) => {
     "'half' would have shape [2.5, 4]; every extent must be a positive integer",
   );
   throwsError(() => rec.reshape(x, [6]), ShapeError, "reshape: 'x' [2, 3] does not lie in memory as [6]");
-  throwsError(() => rec.copy(x, rec.tensor([3, 3], 'y')), ShapeError, "copy: 'x' [2, 3] into 'y' [3, 3]");
+  throwsError(() => rec.copy(x, rec.tensor([3, 3], 'y')), ShapeError, "copy: 'x' [2, 3] f32 into 'y' [3, 3] f32");
   throwsError(
     () => mul(rec, x, upload(device, random([3, 3], 1), 'z')),
     ShapeError,

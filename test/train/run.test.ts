@@ -46,6 +46,7 @@ test('a run leaves configuration, split, environment, log, checkpoint and model;
       'model.safetensors',
       'split.json',
       'status.json',
+      'tuning.json',
     ]);
     const config = await readJson(output, RUN_FILES.config);
     assert.equal(
