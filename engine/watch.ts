@@ -76,8 +76,7 @@ export function watch(source: Recording): Watched {
     rec.commands.push(command);
     for (const t of writes) {
       if (t.storage.buffer) isNew(t);
-      if (command.kind !== 'clear' && !continues(command, t, source.commands[index + 1]))
-        check(t, { ...found, input: false });
+      if (command.kind !== 'clear' && !continues(source.commands, index, t)) check(t, { ...found, input: false });
     }
   });
 
@@ -118,10 +117,22 @@ function writtenBy(command: Command): Tensor[] {
   return kernel.bindings.filter(({ access }) => access === 'read_write').map(({ name }) => tensors[name]);
 }
 
-/** An op may write one tensor in many dispatches (a plane each): one check, behind the last, does for all of them. */
-function continues(command: Command, t: Tensor, next: Command | undefined): boolean {
-  if (!next || nameOf(next) !== nameOf(command)) return false;
-  return writtenBy(next).some((other) => contains(t, other) && contains(other, t));
+/**
+ * An op may write one tensor in many dispatches (a plane each, or the channels of one input): one check behind the last of them
+ * does for all, unless something reads the tensor in between.
+ */
+function continues(commands: readonly Command[], index: number, t: Tensor): boolean {
+  for (let i = index + 1; i < commands.length; i++) {
+    const later = commands[i];
+    if (writtenBy(later).some((other) => contains(t, other) && contains(other, t)))
+      return nameOf(later) === nameOf(commands[index]);
+    if ([...readBy(later), ...writtenBy(later)].some((other) => overlap(t, other))) return false;
+  }
+  return false;
+}
+
+function overlap(a: Tensor, b: Tensor): boolean {
+  return a.storage === b.storage && a.offset < b.offset + storedBytes(b) && b.offset < a.offset + storedBytes(a);
 }
 
 function contains(a: Tensor, b: Tensor): boolean {
