@@ -4,6 +4,7 @@ import { CollapseWatch } from '../train/collapse.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { type ProgressView, plainLine, progressLine } from '../train/log.ts';
 import type { LoopTimes } from '../train/loop.ts';
+import { PlateauWatch } from '../train/plateau.ts';
 import { RUN_FILES, type RunStore } from '../train/run_store.ts';
 import type { StageStart, TrainingEvents } from '../train/run_training.ts';
 
@@ -34,6 +35,7 @@ export class TrainingReport {
   private first = 0;
   private stage = { name: '', offset: 0, steps: 0 };
   private watch = new CollapseWatch();
+  private plateau = new PlateauWatch();
   private dice: number | null = null;
 
   constructor(run: {
@@ -80,6 +82,7 @@ export class TrainingReport {
     this.printedShare = 0;
     this.first = from;
     this.watch = new CollapseWatch();
+    this.plateau = new PlateauWatch();
     this.log({ kind: 'stage', stage: stage.name, step: from, time: new Date().toISOString() });
     const { parameters, inputs, step, total } = trainer.memory;
     const { batch, patch, method } = this.config;
@@ -108,11 +111,13 @@ export class TrainingReport {
       gpuBytes: this.device.bytesHeld,
       stage: name,
     };
-    const collapsed = this.watch.after(losses);
-    if (collapsed) {
-      this.log({ kind: 'warning', step: step + 1, message: collapsed });
+    const last = step + 1 - offset === steps;
+    const confused = name === '1b' ? this.plateau.after(losses, last) : undefined;
+    for (const message of [this.watch.after(losses), confused]) {
+      if (!message) continue;
+      this.log({ kind: 'warning', step: step + 1, message });
       this.endLine();
-      this.say(`stage ${name}, step ${step + 1 - offset}: ${collapsed}`);
+      this.say(`stage ${name}, step ${step + 1 - offset}: ${message}`);
     }
     this.log({ kind: 'step', stage: name, step: step + 1, ...losses });
     if (!this.visible) return;
