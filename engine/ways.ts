@@ -36,3 +36,8 @@ export function wayFor<Problem>(device: Device, choice: Choice<Problem>, problem
   const way = choice.ways.find(({ name }) => name === chosen);
   return (way && serves(way) ? way : undefined) ?? (choice.usual(device, problem).find(serves) as Way<Problem>);
 }
+
+/** Appends a problem's commands by the way that the device takes. */
+export function recordProblem<Problem>(rec: Recording, choice: Choice<Problem>, problem: Problem): void {
+  wayFor(rec.device, choice, problem).record(rec, problem);
+}

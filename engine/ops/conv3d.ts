@@ -1,19 +1,11 @@
 import type { Recording } from '../recording.ts';
 import { convExtent, sameShape, type Triple } from '../shape.ts';
 import { channels, type Tensor, vec4s, volumeShape } from '../tensor.ts';
-import { wayFor } from '../ways.ts';
+import { recordProblem } from '../ways.ts';
 import { concat } from './concat.ts';
 import { scatter } from './conv_transpose3d.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from './conv3d_ways.ts';
-import {
-  type Conv3dOptions,
-  type Convolution,
-  type Geometry,
-  geometryOf,
-  packWeights,
-  unitStride,
-  type WeightGradient,
-} from './convolution.ts';
+import { type Conv3dOptions, type Geometry, geometryOf, packWeights, unitStride } from './convolution.ts';
 import { columnSums } from './reduce.ts';
 
 /**
@@ -22,18 +14,7 @@ import { columnSums } from './reduce.ts';
  * 1) or a transposed one; dw sums x times dy over voxels in two stages; dbias = sum of dy.
  */
 export function conv3d(rec: Recording, x: Tensor, w: Tensor, bias: Tensor | null, options: Conv3dOptions = {}): Tensor {
-  const g = geometryOf('conv3d', x, w, bias, options);
-  const [n, ...size] = volumeShape(x, 'conv3d');
-  const out = [0, 1, 2].map((a) => convExtent(size[a], g.kernel[a], g.stride[a], g.padding[a]));
-  const y = rec.tensor([n, ...out, w.shape[4]], 'conv3d', { dtype: options.store ?? x.dtype });
-  convolve(rec, { ...g, x, w, y, ...(bias && { bias }), transpose: false, flip: false });
-  return rec.node('conv3d', bias ? [x, w, bias] : [x, w], y, (dy, gradients) => {
-    const dx = gradients.out(0);
-    if (dx) adjoint(rec, dy, w, dx, g);
-    const dw = gradients.out(1);
-    if (dw) gradWeight(rec, { ...g, x, dy, dw });
-    if (bias?.requiresGrad) gradients.pass(2, columnSums(rec, dy));
-  });
+  return convolution(rec, [x], w, bias, geometryOf('conv3d', x, w, bias, options), options);
 }
 
 /**
@@ -48,7 +29,6 @@ export function conv3dJoined(
   bias: Tensor | null,
   options: Conv3dOptions = {},
 ): Tensor {
-  const [n, ...size] = volumeShape(x, 'conv3d');
   const own = channels(x);
   const joined = { ...x, shape: [...x.shape.slice(0, -1), own + channels(also)] };
   const g = geometryOf('conv3d', joined, w, bias, options);
@@ -57,31 +37,45 @@ export function conv3dJoined(
   if (rec.device.software || !together || !unitStride(g) || !reach) {
     return conv3d(rec, concat(rec, [x, also]), w, bias, options);
   }
-  const out = [0, 1, 2].map((a) => convExtent(size[a], g.kernel[a], 1, g.padding[a]));
-  const y = rec.tensor([n, ...out, w.shape[4]], 'conv3d', { dtype: options.store ?? x.dtype });
-  convolve(rec, { ...g, x, also, w, y, ...(bias && { bias }), transpose: false, flip: false });
-  return rec.node('conv3d', bias ? [x, also, w, bias] : [x, also, w], y, (dy, gradients) => {
-    const parts = [x, also].map((input, i) => ({ input, i, firstIn: i * own }));
-    for (const { i, firstIn } of parts) {
-      const dx = gradients.out(i);
-      if (dx) adjoint(rec, dy, w, dx, { ...g, firstIn });
-    }
-    const dw = gradients.out(2);
-    if (dw) for (const { input, firstIn } of parts) gradWeight(rec, { ...g, x: input, dy, dw, firstIn });
-    if (bias?.requiresGrad) gradients.pass(3, columnSums(rec, dy));
-  });
+  return convolution(rec, [x, also], w, bias, g, options);
 }
 
-/** y = conv3d(x, w) by the way that the device takes. */
-function convolve(rec: Recording, problem: Convolution): void {
-  wayFor(rec.device, CONV3D, problem).record(rec, problem);
+/** Of one tensor or of two joined ones, each with a gradient of its own. */
+function convolution(
+  rec: Recording,
+  inputs: readonly [Tensor, Tensor?],
+  w: Tensor,
+  bias: Tensor | null,
+  g: Geometry,
+  { store }: Conv3dOptions,
+): Tensor {
+  const [x, also] = inputs;
+  const given = also ? [x, also] : [x];
+  const [n, ...size] = volumeShape(x, 'conv3d');
+  const out = [0, 1, 2].map((a) => convExtent(size[a], g.kernel[a], g.stride[a], g.padding[a]));
+  const y = rec.tensor([n, ...out, w.shape[4]], 'conv3d', { dtype: store ?? x.dtype });
+  const problem = { ...g, x, w, y, ...(also && { also }), ...(bias && { bias }), transpose: false, flip: false };
+  recordProblem(rec, CONV3D, problem);
+  return rec.node('conv3d', [...given, w, ...(bias ? [bias] : [])], y, (dy, gradients) => {
+    const parts = given.map((input, i) => ({ input, firstIn: i * channels(x) }));
+    parts.forEach(({ firstIn }, i) => {
+      const dx = gradients.out(i);
+      if (dx) adjoint(rec, dy, w, dx, { ...g, firstIn });
+    });
+    const dw = gradients.out(given.length);
+    if (dw) {
+      for (const { input, firstIn } of parts)
+        recordProblem(rec, CONV3D_GRAD_WEIGHT, { ...g, x: input, dy, dw, firstIn });
+    }
+    if (bias?.requiresGrad) gradients.pass(given.length + 1, columnSums(rec, dy));
+  });
 }
 
 /** dx of conv3d: with stride 1 a convolution with flipped, transposed weights, else a transposed convolution. */
 function adjoint(rec: Recording, dy: Tensor, w: Tensor, dx: Tensor, g: Geometry & { firstIn?: number }): void {
   const padding = g.kernel.map((k, a) => k - 1 - g.padding[a]) as unknown as Triple;
   if (unitStride(g) && padding.every((pad) => pad >= 0)) {
-    convolve(rec, { ...g, padding, x: dy, w, y: dx, transpose: true, flip: true });
+    recordProblem(rec, CONV3D, { ...g, padding, x: dy, w, y: dx, transpose: true, flip: true });
     return;
   }
   const [kd, kh, kw, cin, cout] = w.shape;
@@ -90,17 +84,12 @@ function adjoint(rec: Recording, dy: Tensor, w: Tensor, dx: Tensor, g: Geometry 
   scatter(rec, dy, transposed, dx, g);
 }
 
-/** dw[t,ci,co] = sum over voxels o of x[n, o*stride - padding + t, ci] dy[n,o,co]. */
-function gradWeight(rec: Recording, problem: WeightGradient): void {
-  wayFor(rec.device, CONV3D_GRAD_WEIGHT, problem).record(rec, problem);
-}
-
 /**
  * The weight gradient of conv3d with stride 1 as an op of its own: y[t, ci, co] = sum over voxels o of x[o - padding + t, ci]
  * dy[o, co]. x [N,D,H,W,Cin], dy [N,...,Cout] as conv3d's output for this kernel; [kd,kh,kw,Cin,Cout]. No gradient.
  */
 export function correlate3d(rec: Recording, x: Tensor, dy: Tensor, kernel: Triple, padding: Triple): Tensor {
   const y = rec.tensor([...kernel, channels(x), channels(dy)], 'correlate3d');
-  gradWeight(rec, { kernel, stride: [1, 1, 1], padding, x, dy, dw: y });
+  recordProblem(rec, CONV3D_GRAD_WEIGHT, { kernel, stride: [1, 1, 1], padding, x, dy, dw: y });
   return y;
 }

@@ -2,7 +2,7 @@ import { convTranspose3dKernel } from '../../shaders/conv_transpose3d.wgsl.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, convTransposeExtent } from '../shape.ts';
 import { type Tensor, vec4s, volumeShape } from '../tensor.ts';
-import { wayFor } from '../ways.ts';
+import { recordProblem } from '../ways.ts';
 import { tileWidth } from './conv3d_tiles.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from './conv3d_ways.ts';
 import { type Conv3dOptions, type Geometry, geometryOf, packWeights } from './convolution.ts';
@@ -27,16 +27,14 @@ export function convTranspose3d(
   return rec.node('conv_transpose3d', bias ? [x, w, bias] : [x, w], y, (dy, gradients) => {
     const dx = gradients.out(0);
     if (dx) {
-      const problem = { ...g, x: dy, w, y: dx, transpose: true, flip: false };
-      wayFor(rec.device, CONV3D, problem).record(rec, problem);
+      recordProblem(rec, CONV3D, { ...g, x: dy, w, y: dx, transpose: true, flip: false });
     }
     const dw = gradients.out(1);
     if (dw) {
       // The roles of x and dy are exchanged, so the sums come out as [taps, Cout, Cin].
       const [kd, kh, kw, cin, cout] = w.shape;
       const swapped = rec.tensor([kd, kh, kw, cout, cin], 'conv_transpose3d.dw');
-      const problem = { ...g, x: dy, dy: x, dw: swapped };
-      wayFor(rec.device, CONV3D_GRAD_WEIGHT, problem).record(rec, problem);
+      recordProblem(rec, CONV3D_GRAD_WEIGHT, { ...g, x: dy, dy: x, dw: swapped });
       packWeights(rec, swapped, dw, { transpose: true, flip: false, slice: w.pitch / 4, stride: vec4s(dw) });
     }
     if (bias?.requiresGrad) gradients.pass(2, columnSums(rec, dy));
