@@ -8,6 +8,11 @@ export const zeros: Init = (shape) => new Float32Array(product(shape));
 
 export const ones: Init = (shape) => new Float32Array(product(shape)).fill(1);
 
+/** These, whatever the seed. */
+export function values(of: readonly number[]): Init {
+  return () => Float32Array.from(of);
+}
+
 /** N(0, std^2). torch.nn.init.normal_. */
 export function normal(std: number): Init {
   return (shape, stream) => Float32Array.from({ length: product(shape) }, () => stream.normal(0, std));

@@ -27,6 +27,8 @@ export interface UnetConfig {
   readonly slope?: number;
   /** Default 'transposed'; 'trilinear' has no parameters and does not align corners. */
   readonly up?: 'transposed' | 'trilinear';
+  /** First values of the head's bias, one a class. Default 0. */
+  readonly headBias?: readonly number[];
   /** Probability of dropping a bottleneck value while training. Default 0. */
   readonly dropout?: number;
   /**
@@ -52,6 +54,7 @@ export function unetSettings(config: UnetConfig): UnetSettings {
     activation: 'leaky_relu',
     slope: 0.01,
     up: 'transposed',
+    headBias: new Array<number>(config.classes).fill(0),
     dropout: 0,
     storage: 'f32',
     ...config,
@@ -74,6 +77,10 @@ function problemsOf(s: UnetSettings): string[] {
   want(
     positive(s.classes) && s.classes > 1,
     `classes is ${s.classes}, not an integer of 2 or more (background counts)`,
+  );
+  want(
+    s.headBias.length === s.classes && s.headBias.every(Number.isFinite),
+    `headBias has ${s.headBias.length} values (${s.headBias.join(', ')}) for ${s.classes} classes; give one finite number a class`,
   );
   want(
     levels > 0 && s.channels.every(positive),

@@ -1,12 +1,13 @@
 import type { Triple } from '../shape.ts';
-import { fanIn, kaimingNormal, normal, ones, transposedFanIn, zeros } from './init.ts';
+import { fanIn, kaimingNormal, normal, ones, transposedFanIn, values, zeros } from './init.ts';
 import type { ParameterSpec } from './parameter_layout.ts';
 import type { UnetSettings } from './unet3d_config.ts';
 
 /**
  * The parameters of a U-Net, in forward order: `encoder.<level>.<block>.conv.weight`, `.norm.{weight,bias}`,
  * `decoder.<level>.up.{weight,bias}`, `decoder.<level>.<block>...`, `head.{weight,bias}`. A convolution has a bias only
- * where no norm follows. Kaiming normal for the activation's slope, the head normal with std 0.1, biases zero.
+ * where no norm follows. Kaiming normal for the activation's slope, the head normal with std 0.1,
+ * biases zero but for `headBias`.
  */
 export function unetSpecs(s: UnetSettings): ParameterSpec[] {
   const slope = s.activation === 'leaky_relu' ? s.slope : 0;
@@ -31,7 +32,7 @@ export function unetSpecs(s: UnetSettings): ParameterSpec[] {
     blocks(`decoder.${level}`, s.kernels[level], here + (s.up === 'transposed' ? here : below), here);
   }
   specs.push({ name: 'head.weight', shape: [1, 1, 1, s.channels[0], s.classes], init: normal(0.1) });
-  specs.push({ name: 'head.bias', shape: [s.classes], init: zeros });
+  specs.push({ name: 'head.bias', shape: [s.classes], init: values(s.headBias) });
   return specs;
 }
 

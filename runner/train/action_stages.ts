@@ -132,11 +132,9 @@ export async function createStage2Trainer(input: ActionInput): Promise<Trainer> 
   });
 }
 
-function studentOf({ device, config, labelled, classes, initialise }: ActionInput): {
-  network: Unet3d;
-  student: Parameters;
-} {
-  const network = networkOf(config, labelled[0].channels, classes);
+function studentOf(input: ActionInput): { network: Unet3d; student: Parameters } {
+  const { device, config, initialise } = input;
+  const network = networkOf(input);
   return { network, student: Parameters.create(device, network.specs, { seed: config.seed, initialise }) };
 }
 

@@ -86,10 +86,10 @@ async function createBaseline(
   input: BaselineInput<BaselineMethod>,
   create: (unet: Unet3d, student: Parameters) => Promise<Recorded>,
 ): Promise<Trainer> {
-  const { device, config, labelled, unlabelled, classes, initialise, offset } = input;
+  const { device, config, unlabelled, initialise, offset } = input;
   const { batch, patch, seed, method: label } = config;
   const before = device.bytesHeld;
-  const network = networkOf(config, labelled[0].channels, classes);
+  const network = networkOf(input);
   const student = Parameters.create(device, network.specs, { seed, initialise });
   const method = await create(network, student);
   const parameterBytes = device.bytesHeld - before;

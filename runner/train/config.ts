@@ -31,6 +31,8 @@ const Network = v.strictObject({
   groups: v.optional(count, 8),
   activation: v.optional(v.picklist(['leaky_relu', 'relu', 'gelu']), 'leaky_relu'),
   slope: v.optional(nonNegative, 0.01),
+  /** The head's biases start at the logarithms of the classes' shares of labelled voxels; false for zeros. */
+  classPrior: v.optional(v.boolean(), true),
   up: v.optional(v.picklist(['transposed', 'trilinear']), 'transposed'),
   dropout: v.optional(fraction, 0),
 });

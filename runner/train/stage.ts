@@ -1,7 +1,8 @@
 import type { Device } from '../../engine/device.ts';
-import { unet3d } from '../../engine/nn/unet3d.ts';
+import { type Unet3d, unet3d } from '../../engine/nn/unet3d.ts';
 import type { UnetConfig } from '../../engine/nn/unet3d_config.ts';
 import type { Prepared } from '../data/preprocess.ts';
+import { logClassShares } from './class_prior.ts';
 import type { TrainConfig } from './config.ts';
 import type { Trainer } from './trainer.ts';
 
@@ -38,7 +39,7 @@ export function networkConfig(
   inChannels: number,
   classes: number,
 ): UnetConfig {
-  const { kernels, strides, ...rest } = network;
+  const { kernels, strides, classPrior: _, ...rest } = network;
   return {
     ...rest,
     ...(kernels && { kernels }),
@@ -49,6 +50,8 @@ export function networkConfig(
   };
 }
 
-export function networkOf(config: TrainConfig, inChannels: number, classes: number) {
-  return unet3d(networkConfig(config, inChannels, classes));
+/** The network that a stage trains, its first weights included. */
+export function networkOf({ config, labelled, classes }: Pick<StageInput, 'config' | 'labelled' | 'classes'>): Unet3d {
+  const shape = networkConfig(config, labelled[0].channels, classes);
+  return unet3d(config.network.classPrior ? { ...shape, headBias: logClassShares(labelled, classes) } : shape);
 }

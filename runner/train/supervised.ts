@@ -16,10 +16,10 @@ import type { Trainer } from './trainer.ts';
  * AdamW. One step is recorded once and replayed; the host uploads patches, step counters and the learning rate.
  */
 export async function createSupervised(input: StageInput<ConfigOf<'supervised'>>): Promise<Trainer> {
-  const { device, config, labelled, classes, initialise, offset } = input;
+  const { device, config, initialise, offset } = input;
   const { batch, patch, seed, optimiser: options } = config;
   const before = device.bytesHeld;
-  const network = networkOf(config, labelled[0].channels, classes);
+  const network = networkOf(input);
   const student = Parameters.create(device, network.specs, { seed, initialise });
   const scalars = StepScalars.create(device, OPTIMISER_SCALARS);
   const optimiser = createOptimiser(student, scalars, options);

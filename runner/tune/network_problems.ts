@@ -2,12 +2,13 @@
 import { Device } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
+import { unet3d } from '../../engine/nn/unet3d.ts';
 import { Recording } from '../../engine/recording.ts';
 import { product, type Triple } from '../../engine/shape.ts';
 import type { Prepared } from '../data/preprocess.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { stagesOf, usesUnlabelled } from '../train/methods.ts';
-import { networkOf } from '../train/stage.ts';
+import { networkConfig } from '../train/stage.ts';
 import type { TunedAdapter } from './adapter.ts';
 import { type Collected, createCollector } from './collect.ts';
 
@@ -49,7 +50,7 @@ async function recordSteps(device: Device, config: TrainConfig, { inChannels, cl
 
 /** One window, as validation and `predict` take them. */
 function recordWindow(device: Device, config: TrainConfig, { inChannels, classes }: NetworkData): void {
-  const network = networkOf(config, inChannels, classes);
+  const network = unet3d(networkConfig(config, inChannels, classes));
   const parameters = Parameters.create(device, network.specs, { trainable: false, initialise: false });
   const rec = new Recording(device, 'window');
   const image = device.tensor([1, ...config.patch, inChannels], 'image');

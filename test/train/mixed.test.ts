@@ -1,10 +1,11 @@
 /** `precision: mixed`: every method and stage learns as in float32, in about half the memory. */
 import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.ts';
+import { unet3d } from '../../engine/nn/unet3d.ts';
 import { syntheticCase } from '../../runner/bench/synthetic.ts';
 import { METHODS, type TrainConfig, trainConfig } from '../../runner/train/config.ts';
 import { stagesOf } from '../../runner/train/methods.ts';
-import { networkConfig, networkOf, type Stage } from '../../runner/train/stage.ts';
+import { networkConfig, type Stage } from '../../runner/train/stage.ts';
 import { gpuTest, run } from '../harness.ts';
 
 const SIZE = { patch: [8, 16, 16], batch: 2, network: { channels: [8, 16] } };
@@ -64,7 +65,7 @@ gpuTest('a model of a mixed run says so on its card; ragged channels are refused
   assert.is(networkConfig(configOf('supervised', 'fp32'), 1, 2).storage, undefined);
   const ragged = trainConfig({ precision: 'mixed', network: { channels: [6, 8] } });
   assert.throws(
-    () => networkOf(ragged, 1, 2),
+    () => unet3d(networkConfig(ragged, 1, 2)),
     /6 channels cannot be stored as bf16 \(precision mixed\); use multiples of 4/,
   );
 });
