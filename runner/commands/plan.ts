@@ -12,6 +12,8 @@ export interface PlanReport extends Pick<Choice, 'fingerprint' | 'config'> {
   readonly reasons: readonly string[];
   /** GPU bytes, exactly. */
   readonly memory: Choice['plan']['forecast']['memory'];
+  /** Of prepared images: in memory, or beyond --memory in a file. */
+  readonly imageBytes: number;
   /** Of convolutions, measured on one block of the network on this adapter. Times are estimates made with it. */
   readonly flopsPerSecond: number;
   readonly stages: readonly {
@@ -42,7 +44,7 @@ export async function plan(directory: string, options: SetupOptions): Promise<nu
 async function makeReport(setup: Setup, options: SetupOptions): Promise<PlanReport> {
   const { dataset, opened, device } = setup;
   const { config, fingerprint, plan } = await chooseRun(setup, options);
-  const { memory, stages } = plan.forecast;
+  const { memory, stages, imageBytes } = plan.forecast;
   const flopsPerSecond = await trainingRate(device, config.network.channels[0], config.patch);
   return {
     dataset: { name: dataset.name, root: dataset.root, parts: describeParts(dataset) },
@@ -51,6 +53,7 @@ async function makeReport(setup: Setup, options: SetupOptions): Promise<PlanRepo
     config,
     reasons: plan.reasons,
     memory,
+    imageBytes,
     flopsPerSecond,
     stages: stages.map(({ name, steps, commands, flops }) => ({
       ...{ name, steps, commands, flops },

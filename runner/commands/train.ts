@@ -5,6 +5,7 @@ import { ownVersion } from '../host/packages.ts';
 import { runFolder } from '../host/run_folder.ts';
 import { lockRunFolder } from '../host/run_lock.ts';
 import { STOPPED, stopOnSignal } from '../host/stop.ts';
+import { memoryForVoxels, roomForImages, voxelShelf } from '../host/voxel_file.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { RUN_FILES } from '../train/run_store.ts';
 import { runTraining, type TrainingResult } from '../train/run_training.ts';
@@ -16,6 +17,8 @@ import { chooseRun, openSetup, type Setup, type SetupOptions, takeWays } from '.
 export interface TrainCommandOptions extends SetupOptions {
   output: string;
   maxHours?: number;
+  /** Bytes of prepared images in memory; the others go into a file in the run folder. */
+  memory?: number;
   force?: boolean;
 }
 
@@ -48,22 +51,28 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
     const store = runFolder(output);
     const ways = await runWays(store, setup.opened, options.force ?? false);
     takeWays(setup, ways.choose);
-    const { config } = await chooseRun(setup, options);
+    const { config, plan } = await chooseRun(setup, options);
     const { split, dataset, source, device, from } = setup;
     if (options.force) await removeRun(output);
     await claimRun(store, config, split);
     await ways.save();
     await store.write(RUN_FILES.environment, `${JSON.stringify(environment(setup), null, 2)}\n`);
     if (!options.quiet) for (const reason of setup.reasons) process.stderr.write(`${reason}\n`);
+    const memory = options.memory ?? memoryForVoxels();
+    const spilled = await roomForImages(output, plan.forecast.imageBytes, memory);
+    if (spilled && !options.quiet) process.stderr.write(`${spilled}\n`);
     const report = new TrainingReport({ config, store, device, options });
     const events = { ...report.events(), shouldStop: stop.requested };
+    const shelf = voxelShelf(output, memory);
     const result = await runTraining(
-      { device, dataset, source, split, config, store, from: from?.groups },
+      { device, dataset, source, split, config, store, from: from?.groups, keep: shelf.keep },
       events,
-    ).catch(async (failure) => {
-      await report.close().catch(() => undefined); // the failure matters more than the log
-      throw failure;
-    });
+    )
+      .catch(async (failure) => {
+        await report.close().catch(() => undefined); // the failure matters more than the log
+        throw failure;
+      })
+      .finally(shelf.close);
     await report.close();
     if (!result.finished) await rm(join(output, STOP_FILE), { force: true });
     print(options, result, config);

@@ -10,6 +10,7 @@ import type { StageStart, TrainingEvents } from '../train/run_training.ts';
 
 /** Seconds between two lines where nobody watches. */
 const PLAIN_SECONDS = 30;
+const PREPARED_SECONDS = 10;
 /** Milliseconds between two repaints where somebody does. */
 const PAINT_MS = 200;
 /** Arrivals of steps that the rate is taken over. */
@@ -37,6 +38,7 @@ export class TrainingReport {
   private watch = new CollapseWatch();
   private plateau = new PlateauWatch();
   private dice: number | null = null;
+  private preparing = false;
 
   constructor(run: {
     config: TrainConfig;
@@ -53,6 +55,7 @@ export class TrainingReport {
 
   events(): Omit<TrainingEvents, 'shouldStop'> {
     return {
+      onCase: (ready, of) => this.prepared(ready, of),
       onStage: (start) => this.enter(start),
       onStep: (step, losses, times) => this.step(step, losses, times),
       onValidation: (step, dice, best) => {
@@ -71,6 +74,15 @@ export class TrainingReport {
   async close(): Promise<void> {
     this.endLine();
     await this.flush();
+  }
+
+  /** Said where preparing takes long: otherwise nothing tells a large data set from a standstill. */
+  private prepared(ready: number, of: number): void {
+    const now = performance.now();
+    if (now - this.printedAt < PREPARED_SECONDS * 1000 && !(this.preparing && ready === of)) return;
+    this.printedAt = now;
+    this.preparing = true;
+    this.say(`${count(ready)} of ${count(of)} cases are read and prepared`);
   }
 
   /** One line a stage: the line before stays, the next step begins another. */

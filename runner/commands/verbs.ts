@@ -129,6 +129,11 @@ export const VERBS: readonly Verb[] = [
     required: [['-o, --output <run>', 'folder of the run']],
     flags: [
       ...CHOICES,
+      [
+        '--memory <size>',
+        'memory for prepared images, for example 16G; the others go into a file in the run folder (default: half of the machine)',
+        bytes,
+      ],
       ['--max-hours <h>', 'stop and save after so many hours, exit code 75', number(0)],
       ['--force', 'replace the run in the folder'],
     ],

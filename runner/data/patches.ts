@@ -6,9 +6,9 @@ import { ceilDiv, product, type Triple } from '../../engine/shape.ts';
 import { storedElements, type Tensor } from '../../engine/tensor.ts';
 import { drawTransform, largestReach, type PatchTransform, type SpatialAugmentation } from './augment.ts';
 import { batchStream, sampleStream } from './augment_streams.ts';
-import { copyBox, largestBox, sourceBox } from './patches_box.ts';
+import { copyBox, largestBox, readBox, sourceBox } from './patches_box.ts';
 import { foregroundVoxels } from './patches_foreground.ts';
-import type { Prepared } from './preprocess.ts';
+import type { PatchCase } from './voxels.ts';
 
 export interface PatchOptions {
   /** Voxels along [z, y, x]. */
@@ -41,7 +41,7 @@ export class PatchStream {
   readonly source: WarpSource;
   readonly geometry: { readonly batch: number; readonly channels: number; readonly patch: Triple };
   private readonly device: Device;
-  private readonly cases: readonly Prepared[];
+  private readonly cases: readonly PatchCase[];
   private readonly options: PatchOptions;
   /** Of each case; empty where nothing is centred on the foreground. */
   private readonly foreground: readonly Uint32Array[][];
@@ -53,7 +53,7 @@ export class PatchStream {
    * Allocates room for the largest boxes these cases can ask for. @throws DataError for no case at all, cases of different
    * channels or without a label where one is needed; FitError where the boxes exceed the adapter's buffers.
    */
-  constructor(device: Device, cases: readonly Prepared[], options: PatchOptions) {
+  constructor(device: Device, cases: readonly PatchCase[], options: PatchOptions) {
     checkCases(cases, options.labelled);
     const { patch, batch, augmentation, labelled } = options;
     const { channels } = cases[0];
@@ -121,10 +121,14 @@ export class PatchStream {
     for (const t of [image, labels, params, elastic?.control]) if (t) this.device.destroyTensor(t);
   }
 
-  private uploadBox(item: Prepared, box: Box, sample: number): void {
+  private uploadBox(item: PatchCase, box: Box, sample: number): void {
     const { channels, shape, image } = item;
     const voxels = product(box.extent);
-    for (let c = 0; c < channels; c++) copyBox(image, c * product(shape), shape, box, this.image, c * voxels);
+    for (let c = 0; c < channels; c++) {
+      const [from, to] = [c * product(shape), c * voxels];
+      if (image instanceof Float32Array) copyBox(image, from, shape, box, this.image, to);
+      else readBox(image, from, shape, box, this.image, to);
+    }
     this.writeRow(this.source.image, sample, this.image.subarray(0, channels * voxels));
     if (!this.source.labels || !item.label) return;
     copyBox(item.label, 0, shape, box, this.labels, 0);
@@ -162,7 +166,7 @@ function drawCases(stream: Stream, cases: number, batch: number): number[] {
   return chosen;
 }
 
-function checkCases(cases: readonly Prepared[], labelled: boolean): void {
+function checkCases(cases: readonly PatchCase[], labelled: boolean): void {
   if (cases.length === 0) {
     throw new DataError(`there is no ${labelled ? 'labelled' : 'unlabelled'} case to draw patches from; add one`);
   }

@@ -1,6 +1,7 @@
 import type { Box, WarpSample } from '../../engine/ops/warp.ts';
 import { product, type Triple } from '../../engine/shape.ts';
 import type { PatchTransform } from './augment.ts';
+import type { StoredVoxels } from './voxels.ts';
 
 /** Positions come out of float32 arithmetic on the device: so many voxels off at most. */
 const SLACK = 0.01;
@@ -69,5 +70,25 @@ export function copyBox<T extends Float32Array | Uint8Array>(
       target.set(source.subarray(start, start + run), to);
       to += run;
     }
+  }
+}
+
+/** The same out of a file: of each plane the rows are read in one piece. */
+export function readBox(
+  source: StoredVoxels,
+  from: number,
+  volume: Triple,
+  { origin, extent }: Box,
+  target: Float32Array<ArrayBuffer>,
+  to: number,
+): void {
+  const [, ny, nx] = volume;
+  const [oz, oy, ox] = origin;
+  const [nz, rows, columns] = extent;
+  const plane = new Float32Array(rows * nx);
+  for (let z = 0; z < nz; z++) {
+    source.read(from + ((oz + z) * ny + oy) * nx, plane);
+    const part: Box = { origin: [0, 0, ox], extent: [1, rows, columns] };
+    copyBox(plane, 0, [1, rows, nx], part, target, to + z * rows * columns);
   }
 }

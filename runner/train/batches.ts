@@ -7,7 +7,7 @@ import { createStepCounters, type StepCounters } from '../../engine/step_counter
 import type { Tensor } from '../../engine/tensor.ts';
 import { HOST_STREAMS, NOISE_STREAMS } from '../data/augment_streams.ts';
 import { PatchStream } from '../data/patches.ts';
-import type { Prepared } from '../data/preprocess.ts';
+import type { PatchCase } from '../data/voxels.ts';
 import type { StepInput } from './assemble.ts';
 import type { StageInput } from './stage.ts';
 import { intensityView, type View } from './view.ts';
@@ -57,7 +57,7 @@ export interface UnlabelledBatch extends StepInput {
 }
 
 /** `batch` patches of cases whose labels are never read. */
-export function unlabelledBatch(input: StageInput, cases: readonly Prepared[], batch: number): UnlabelledBatch {
+export function unlabelledBatch(input: StageInput, cases: readonly PatchCase[], batch: number): UnlabelledBatch {
   const { device, config } = input;
   const { patch, seed, augmentation } = config;
   const patches = new PatchStream(device, cases, {

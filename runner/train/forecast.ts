@@ -1,4 +1,5 @@
 import type { Device } from '../../engine/device.ts';
+import { product } from '../../engine/shape.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Prepared } from '../data/preprocess.ts';
 import { type Grid, targetGrid } from '../data/resample.ts';
@@ -22,6 +23,8 @@ export interface Forecast {
   /** Of the stage that holds most. */
   readonly memory: TrainerMemory;
   readonly stages: readonly StageForecast[];
+  /** Of the prepared images of all training cases, in memory or in a file: float32, after resampling. */
+  readonly imageBytes: number;
 }
 
 /**
@@ -54,5 +57,6 @@ export async function forecastTraining(
     stages.push({ name, steps, memory, commands, flops });
   }
   const { memory } = stages.reduce((most, stage) => (stage.memory.total > most.memory.total ? stage : most));
-  return { memory, stages };
+  const voxels = [...cases.labelled, ...cases.unlabelled].reduce((sum, { shape }) => sum + product(shape), 0);
+  return { memory, stages, imageBytes: 4 * dataset.channels.length * voxels };
 }

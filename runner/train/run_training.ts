@@ -12,7 +12,7 @@ import {
 import { configHash, type TrainConfig } from './config.ts';
 import { type LoopTimes, trainLoop } from './loop.ts';
 import { stagesOf } from './methods.ts';
-import { type CaseSource, casesHash, type PreparedCases, prepareCases } from './prepare_cases.ts';
+import { type CaseSource, type PreparedCases, prepareCases } from './prepare_cases.ts';
 import { writeModel, writeModelCard } from './run_model.ts';
 import { RUN_FILES, type RunStore, stageFile } from './run_store.ts';
 import type { Stage } from './stage.ts';
@@ -41,6 +41,8 @@ export interface StageStart {
 
 /** Steps are those of the run. */
 export interface TrainingEvents {
+  /** So many cases are read and prepared. */
+  onCase(ready: number, of: number): void;
   /** Once a stage, before its first step. */
   onStage(start: StageStart): void;
   onStep(step: number, losses: Readonly<Record<string, number>>, times: Readonly<LoopTimes>): void;
@@ -73,8 +75,8 @@ export async function runTraining(input: TrainingInput, events: TrainingEvents):
     await writeModel(input, studentOf(saved.groups), saved.step, saved.best);
     return { step: saved.step, best: saved.best, finished: true };
   }
-  const cases = await prepareCases(input);
-  const data = await casesHash(cases);
+  const cases = await prepareCases(input, events.onCase);
+  const data = cases.hash;
   if (saved) assertSameData(saved, data, `${store.name}/${RUN_FILES.latest}`);
   else await writeModelCard(input, 0);
 
@@ -128,8 +130,10 @@ class Run {
   ): Promise<{ step: number; state: State }> {
     const { device, config, dataset } = this.input;
     const { offset, from, state } = at;
-    const { validation, ...cases } = this.cases;
-    const trainer = await stage.create({ device, ...cases, classes: dataset.labels.length, offset, initialise: true });
+    const { validation, labelled, unlabelled } = this.cases;
+    const trainer = await stage.create({
+      ...{ device, labelled, unlabelled, classes: dataset.labels.length, offset, initialise: true },
+    });
     try {
       if (at.inside) loadState(trainer.state, state as State);
       else if (state) takeOver(trainer, stage, state);

@@ -1,7 +1,7 @@
 import type { Device } from '../../engine/device.ts';
 import { type Unet3d, unet3d } from '../../engine/nn/unet3d.ts';
 import type { UnetConfig } from '../../engine/nn/unet3d_config.ts';
-import type { Prepared } from '../data/preprocess.ts';
+import type { PatchCase } from '../data/voxels.ts';
 import { logClassShares } from './class_prior.ts';
 import type { TrainConfig } from './config.ts';
 import type { Trainer } from './trainer.ts';
@@ -10,9 +10,9 @@ import type { Trainer } from './trainer.ts';
 export interface StageInput<Config extends TrainConfig = TrainConfig> {
   readonly device: Device;
   readonly config: Config;
-  readonly labelled: readonly Prepared[];
+  readonly labelled: readonly PatchCase[];
   /** Empty for a method that uses none. */
-  readonly unlabelled: readonly Prepared[];
+  readonly unlabelled: readonly PatchCase[];
   /** Background included. */
   readonly classes: number;
   /** Steps of the stages before. */

@@ -63,6 +63,20 @@ test('a full disk: exit code 5, the old checkpoint whole, and the run goes on on
     });
   }));
 
+test('images that neither memory nor disk has room for: exit code 5 before one is read', () =>
+  inFolder(async (folder) => {
+    const data = await tinyDataset(folder);
+    await withDisk(async (disk) => {
+      await fill(disk, 24 * 1024);
+      const output = join(disk, 'run');
+      await rejects(
+        () => trainHere(data, output, { memory: 0 }),
+        5,
+        /more than the 0 B of memory .*--memory.*larger disk/,
+      );
+    });
+  }));
+
 test('a read-only disk: exit code 2 and the old checkpoint whole', () =>
   inFolder(async (folder) => {
     const data = await tinyDataset(folder);

@@ -5,7 +5,7 @@ import { dryGpu } from '../../engine/dry_gpu.ts';
 import { FitError } from '../../engine/errors.ts';
 import { unetSettings } from '../../engine/nn/unet3d_config.ts';
 import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
-import type { Triple } from '../../engine/shape.ts';
+import { product, type Triple } from '../../engine/shape.ts';
 import { type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
 import { forecastTraining } from '../../runner/train/forecast.ts';
 import { stagesOf } from '../../runner/train/methods.ts';
@@ -101,6 +101,7 @@ for (const [name, input] of Object.entries(CONFIGS)) {
     const grids = { labelled: SHAPES.map(grid), unlabelled: UNLABELLED.map(grid) };
     const predicted = await forecastTraining(dry(device), config, dataset, grids);
     assert.is(device.bytesHeld, 0);
+    assert.is(predicted.imageBytes, 4 * [...SHAPES, ...UNLABELLED].reduce((sum, shape) => sum + product(shape), 0));
     const labelled = SHAPES.map((shape, i) => noiseCase(shape, i));
     const unlabelled = UNLABELLED.map((shape, i) => ({ ...noiseCase(shape, 9 + i), label: null }));
     let most = 0;

@@ -1,5 +1,6 @@
 /** The baselines as runs: stopped and continued they end with the same bytes, and they learn from the unlabelled patches. */
 import * as assert from 'uvu/assert';
+import { voxelShelf } from '../../runner/host/voxel_file.ts';
 import type { TrainConfigInput } from '../../runner/train/config.ts';
 import { RUN_FILES } from '../../runner/train/run_store.ts';
 import { runTraining } from '../../runner/train/run_training.ts';
@@ -42,6 +43,27 @@ gpuTest('each baseline, stopped and continued, ends with the bytes of one that w
     const supervised = results.get('supervised')!;
     for (const name of Object.keys(METHODS)) assert.not.equal(results.get(name), supervised, name);
   }),
+);
+
+gpuTest(
+  'images beyond the memory for them change nothing: patches of a file, resumed and validated, give the same bytes',
+  (device) =>
+    inFolder(async (folder) => {
+      const data = await phantoms(folder);
+      const config: TrainConfigInput = { ...TINY, ...METHODS['mean-teacher'], validation: 1 };
+      const whole = memoryStore();
+      await runTraining(await inputFor(device, data, config, whole), watching());
+      for (const memory of [0, 4 * 16 ** 3]) {
+        const store = memoryStore();
+        for (const most of [2, Infinity]) {
+          const shelf = voxelShelf(folder, memory);
+          await runTraining({ ...(await inputFor(device, data, config, store)), keep: shelf.keep }, watching(most));
+          assert.ok(shelf.held.file > 0 && shelf.held.memory <= memory);
+          shelf.close();
+        }
+        for (const [path, bytes] of whole.files) assert.equal(store.files.get(path), bytes, path);
+      }
+    }),
 );
 
 run();

@@ -55,6 +55,7 @@ export function watching(most = Infinity): TrainingEvents & Seen {
   const seen: Seen = { stages: [], steps: [], losses: [] };
   return {
     ...seen,
+    onCase: () => undefined,
     onStage: ({ stage, from }) => seen.stages.push(`${stage.name} from ${from}`),
     onStep: (step, losses) => {
       seen.steps.push(step);
