@@ -7,7 +7,7 @@ export interface Gradients {
   /** States that the gradient of input i is `g` itself: no kernel needed. */
   pass(i: number, g: Tensor): void;
   /**
-   * For contributions that touch few rows: `append` is called once, with the gradient of input i after everything else was
+   * For contributions that touch few rows, or join others: `append` is called once, with the gradient of input i after everything else was
    * summed into it (zeros when there is nothing else), and adds to it in place. Not called when nobody asks.
    */
   add(i: number, append: (gradient: Tensor) => void): void;

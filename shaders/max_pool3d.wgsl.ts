@@ -37,21 +37,19 @@ ${flatMain}
 }
 
 /**
- * max_pool3d_grad: the window's first maximum in z, y, x order (found again in x) takes the whole gradient.
+ * max_pool3d_grad: the window's first maximum in z, y, x order (found again in x) takes the whole gradient, on top of what
+ * dx holds already.
  *
- * layout   as max_pool3d; one invocation owns a window and writes all of its voxels in dx, so no two meet. Windows cut
- *          off by the border were not pooled: `windows` counts them too, and their voxels get zero
- * cost     one read of x, one write of dx, memory bound
+ * layout   as max_pool3d; one invocation owns a window and the voxels of it in dx, so no two meet. Voxels of windows cut off
+ *          by the border were not pooled and are left alone
+ * cost     one read of x, one read and write of dx, memory bound
  * mirror   test/reference/max_pool3d.ts
  */
 export function maxPool3dGradKernel([kz, ky, kx]: Triple): Kernel {
   return kernel(
     `max_pool3d_grad_${kz}x${ky}x${kx}`,
     wgsl`
-struct Params {
-  count: u32, pitch: u32, d: u32, h: u32, w: u32, od: u32, oh: u32, ow: u32,
-  windows_d: u32, windows_h: u32, windows_w: u32,
-}
+struct Params { count: u32, pitch: u32, d: u32, h: u32, w: u32, od: u32, oh: u32, ow: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4f>;
@@ -60,29 +58,25 @@ ${volumeIndex}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
-  let at = unravel(i, p.windows_d, p.windows_h, p.windows_w, p.pitch);
-  let corner = Place(at.n, at.z * ${kz}u, at.y * ${ky}u, at.x * ${kx}u, at.c);
-  let first = ravel(corner, p.d, p.h, p.w, p.pitch);
-  var g = vec4f(0.0);
+  let at = unravel(i, p.od, p.oh, p.ow, p.pitch);
+  let first = ravel(Place(at.n, at.z * ${kz}u, at.y * ${ky}u, at.x * ${kx}u, at.c), p.d, p.h, p.w, p.pitch);
   var winner = vec4u(0u);
-  if (at.z < p.od && at.y < p.oh && at.x < p.ow) {
-    g = dy[ravel(at, p.od, p.oh, p.ow, p.pitch)];
-    var best = x[first];
-    for (var iz = 0u; iz < ${kz}u; iz++) {
-      for (var iy = 0u; iy < ${ky}u; iy++) {
-        for (var ix = 0u; ix < ${kx}u; ix++) {
-          let value = x[first + ((iz * p.h + iy) * p.w + ix) * p.pitch];
-          winner = select(winner, vec4u((iz * ${ky}u + iy) * ${kx}u + ix), value > best);
-          best = max(best, value);
-        }
+  var best = x[first];
+  for (var iz = 0u; iz < ${kz}u; iz++) {
+    for (var iy = 0u; iy < ${ky}u; iy++) {
+      for (var ix = 0u; ix < ${kx}u; ix++) {
+        let value = x[first + ((iz * p.h + iy) * p.w + ix) * p.pitch];
+        winner = select(winner, vec4u((iz * ${ky}u + iy) * ${kx}u + ix), value > best);
+        best = max(best, value);
       }
     }
   }
-  for (var iz = 0u; iz < min(${kz}u, p.d - corner.z); iz++) {
-    for (var iy = 0u; iy < min(${ky}u, p.h - corner.y); iy++) {
-      for (var ix = 0u; ix < min(${kx}u, p.w - corner.x); ix++) {
+  let g = dy[i];
+  for (var iz = 0u; iz < ${kz}u; iz++) {
+    for (var iy = 0u; iy < ${ky}u; iy++) {
+      for (var ix = 0u; ix < ${kx}u; ix++) {
         let mine = winner == vec4u((iz * ${ky}u + iy) * ${kx}u + ix);
-        dx[first + ((iz * p.h + iy) * p.w + ix) * p.pitch] = select(vec4f(0.0), g, mine);
+        if (any(mine)) { dx[first + ((iz * p.h + iy) * p.w + ix) * p.pitch] += select(vec4f(0.0), g, mine); }
       }
     }
   }
