@@ -6,7 +6,17 @@ import { type Kernel, packParams } from './kernel.ts';
 import { type Lifetime, type MemoryPlan, planMemory } from './memory.ts';
 import { ceilDiv, formatShape, roundUp, sameShape } from './shape.ts';
 import * as tape from './tape.ts';
-import { type Dtype, elementBytes, pitchOf, rows, type Storage, storedBytes, type Tensor, vec4s } from './tensor.ts';
+import {
+  type Dtype,
+  elementBytes,
+  type Normed,
+  pitchOf,
+  rows,
+  type Storage,
+  storedBytes,
+  type Tensor,
+  vec4s,
+} from './tensor.ts';
 
 /** One thing the device will do. A recording is a list of these; printing it is the debugger. */
 export type Command =
@@ -46,6 +56,8 @@ export class Recording {
   /** Storages that a command writes; others may be read only when persistent. */
   readonly written = new Set<Storage>();
   readonly kept = new Set<Storage>();
+  /** How to write tensors that nothing has read yet. */
+  private readonly deferred = new Map<Storage, () => void>();
   private gradEnabled = true;
   /** Set by Program: nothing can be added any more. */
   sealed = false;
@@ -88,7 +100,7 @@ export class Recording {
 
   /** The same values under another shape; the stored bytes must not change. No gradient is lost. */
   reshape(t: Tensor, shape: readonly number[]): Tensor {
-    const view: Tensor = { ...t, shape, pitch: pitchOf(shape, t.pitch % 4 !== 0), grad: undefined };
+    const view: Tensor = { ...t, shape, pitch: pitchOf(shape, t.pitch % 4 !== 0), grad: undefined, normed: undefined };
     if (storedBytes(view) !== storedBytes(t) || (view.pitch !== t.pitch && t.pitch !== t.shape[t.shape.length - 1])) {
       throw new ShapeError(
         `reshape: '${t.label}' ${formatShape(t.shape)} does not lie in memory as ${formatShape(shape)}`,
@@ -105,8 +117,25 @@ export class Recording {
   /** Keeps a temporary readable after the program ran: its memory is not shared with anything later. */
   keep(t: Tensor): Tensor {
     if (this.sealed) throw new ActionError(`'${this.label}' is compiled; keep '${t.label}' before that`);
+    this.settle(t.storage);
     this.kept.add(t.storage);
     return t;
+  }
+
+  /** Puts off what writes `t` until a command uses it, which may never be: see `pending`. */
+  defer(t: Tensor, write: () => void): void {
+    this.deferred.set(t.storage, write);
+  }
+
+  /** What a kernel may read in place of `t`, which nothing has needed so far. */
+  pending(t: Tensor): Normed | undefined {
+    return this.deferred.has(t.storage) ? t.normed : undefined;
+  }
+
+  private settle(storage: Storage): void {
+    const write = this.deferred.get(storage);
+    this.deferred.delete(storage);
+    write?.();
   }
 
   // ---- commands ---------------------------------------------------------------------------------------------------
@@ -124,6 +153,7 @@ export class Recording {
   ): void {
     const halves = given.bindings.flatMap(({ name }) => (tensors[name]?.dtype === 'bf16' ? [name] : []));
     const kernel = halves.length > 0 ? bf16Form(given, halves) : given;
+    for (const t of Object.values(tensors)) this.settle(t.storage);
     const writes = new Set<Storage>();
     for (const { name, access } of kernel.bindings) {
       if (access === 'read_write') writes.add(this.bound(kernel, tensors, name).storage);
@@ -151,6 +181,7 @@ export class Recording {
         `copy: '${from.label}' ${formatShape(from.shape)} ${from.dtype} into '${to.label}' ${formatShape(to.shape)} ${to.dtype}`,
       );
     }
+    for (const t of [from, to]) this.settle(t.storage);
     this.assertWritten(from, 'copy');
     this.written.add(to.storage);
     this.append({ kind: 'copy', from, to });
@@ -158,6 +189,7 @@ export class Recording {
 
   /** Sets a tensor to zero. */
   clear(tensor: Tensor): void {
+    this.settle(tensor.storage);
     this.written.add(tensor.storage);
     this.append({ kind: 'clear', tensor });
   }

@@ -70,7 +70,7 @@ struct Params {
 #if ${v.bias}
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 #endif
-${joinedInput(v.joined, 5)}
+${joinedInput(v, 5)}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
@@ -97,7 +97,7 @@ ${flatMain}
     if (z >= 0 && z < i32(p.depth) && yy >= 0 && yy < i32(p.height)) {
       let at = i32(((n * p.depth + u32(z)) * p.height + u32(yy)) * p.width) + x_first;
       for (var ci = 0u; ci < cin4; ci++) {
-        ${repeat(row.inputs, (s) => `let x${s} = select(vec4f(0.0), ${inputAt(v.joined, `u32(select(0, at + ${s}, in${s}))`)}, in${s});`)}
+        ${repeat(row.inputs, (s) => `let x${s} = select(vec4f(0.0), ${inputAt(v, `u32(select(0, at + ${s}, in${s}))`)}, in${s});`)}
         ${row.prepare('x')}
         let tap = k * ${row.weights}u * tap_step + ci * 4u * p.slice + co;
         #if ${v.tail > 0}

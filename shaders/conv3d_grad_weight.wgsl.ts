@@ -1,5 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
+import { activated, normedInput, normOf } from './shared/normed.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
 
 export interface GradWeightVariant {
@@ -12,6 +13,8 @@ export interface GradWeightVariant {
   tileC: number;
   /** Input channels that matter in each vec4: fewer than four for images of one to three channels. */
   lanes: number;
+  /** x is read through its norm and activation. */
+  normed: boolean;
 }
 
 /**
@@ -36,11 +39,13 @@ export function conv3dGradWeightKernel(v: GradWeightVariant): Kernel {
 struct Params {
   count: u32, chunk_rows: u32, rows: u32, rows_zy: u32, depth: u32, height: u32, width: u32, cin4: u32, groups_in: u32,
   out_depth: u32, out_height: u32, out_width: u32, cout4: u32, groups_out: u32, pad_z: u32, pad_y: u32, pad_x: u32,
+  slope: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+${normedInput(v.normed, 4)}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
@@ -60,6 +65,7 @@ ${flatMain}
     let z = i32(oz * ${sz}u + tap / ${kh}u) - i32(p.pad_z);
     let yy = i32(oy * ${sy}u + tap % ${kh}u) - i32(p.pad_y);
     if (z >= 0 && z < i32(p.depth) && yy >= 0 && yy < i32(p.height)) {
+      ${repeat(v.tileI, (j) => normOf(v.normed, `norm${j}`, 'n', `ci + ${j}u`, 'p.cin4'))}
       let x_row = ((n * p.depth + u32(z)) * p.height + u32(yy)) * p.width;
       for (var ox = 0u; ox < p.out_width; ox += ${v.unroll}u) {
         let first = i32(ox * ${sx}u) - i32(p.pad_x);
@@ -67,7 +73,7 @@ ${flatMain}
           span,
           (s) => `let in${s} = first + ${s} >= 0 && first + ${s} < i32(p.width);
         let at${s} = (x_row + u32(select(0, first + ${s}, in${s}))) * p.cin4 + ci;
-        ${repeat(v.tileI, (j) => `let x${s}_${j} = select(vec4f(0.0), x[at${s} + ${j}u], in${s});`)}`,
+        ${repeat(v.tileI, (j) => `let x${s}_${j} = select(vec4f(0.0), ${activated(v.normed, `x[at${s} + ${j}u]`, `norm${j}`)}, in${s});`)}`,
         )}
         ${repeat(
           v.unroll,

@@ -1,6 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
-import { inputAt, joinedInput } from './shared/joined.ts';
+import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
+import { normedInput } from './shared/normed.ts';
 import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
@@ -21,6 +22,8 @@ export interface Conv3dTile {
   bias: boolean;
   /** The input is x and `also`, joined along the channels. */
   joined: boolean;
+  /** The last of the inputs is read through its norm and activation. */
+  normed: boolean;
 }
 
 /** vec4 from one row of the tile to the next: odd, so that lanes along y lie in different banks. */
@@ -68,13 +71,14 @@ export function conv3dTiledKernel(v: Conv3dTile): Kernel {
         ? `weights[tap + ${(j * 4 + c) * v.tileC + o}u]`
         : `w[tap + (${j}u * p.cin + ${c}u) * p.cout4 + ${o}u]`,
     );
+  const value = inputAt(v, 'select(0u, at, inside)', 'norm');
   return kernel(
     `conv3d_tiled_${v.kernel.join('')}${v.winograd ? '_winograd' : ''}`,
     wgsl`
 struct Params {
   count: u32, tiles_x: u32, tiles_y: u32, tiles_z: u32, groups: u32, depth: u32, height: u32, width: u32, cin: u32,
   out_depth: u32, out_height: u32, out_width: u32, cout4: u32, pad_z: u32, pad_y: u32, pad_x: u32,
-  own4: u32,
+  own4: u32, slope: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -83,7 +87,8 @@ struct Params {
 #if ${v.bias}
 @group(0) @binding(4) var<storage, read> bias: array<vec4f>;
 #endif
-${joinedInput(v.joined, 5)}
+${joinedInput(v, 5)}
+${normedInput(v.normed, 6)}
 var<workgroup> tile: array<vec4f, ${depth * height * pitch}>;
 #if ${staged > 0}
 var<workgroup> weights: array<vec4f, ${staged}>;
@@ -113,6 +118,7 @@ fn main(
   let cin4 = (p.cin + 3u) / 4u;
   for (var ci = 0u; ci < cin4; ci++) {
     workgroupBarrier();
+    ${inputNorm(v, 'norm', 'n')}
     for (var j = local; j < ${width * height * depth}u; j += ${size}u) {
       let hx = j % ${width}u;
       let hy = (j / ${width}u) % ${height}u;
@@ -122,7 +128,7 @@ fn main(
       let zz = i32(box_z + hz) - i32(p.pad_z);
       let inside = xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
       let at = ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx);
-      tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), ${inputAt(v.joined, 'select(0u, at, inside)')}, inside);
+      tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), ${value}, inside);
     }
     #if ${staged > 0}
     for (var j = local; j < ${staged}u; j += ${size}u) {

@@ -73,6 +73,7 @@ const INTERNAL = [
     'matmul_windows',
     'norm_passes',
     'pool_extents',
+    'read_through',
     'sum_chunks',
     'uniform_windows',
   ],

@@ -1,5 +1,6 @@
 /** Training against PyTorch (test/fixtures/torch/unet.py): forward, gradients, ten losses; determinism of replay and of seeds. */
 import * as assert from 'uvu/assert';
+import type { DeviceTraits } from '../engine/device.ts';
 import { assertClose } from './compare.ts';
 import { gpuTest, run } from './harness.ts';
 import { STEPS, torchNetwork, trainer } from './nn/torch_run.ts';
@@ -9,20 +10,31 @@ const networks = { unet_transposed: torchNetwork('unet_transposed'), unet_trilin
 const assertNear = (label: string, actual: number, expected: number, relative: number) =>
   assert.ok(Math.abs(actual / expected - 1) <= relative, `${label}: ${actual}, PyTorch ${expected}`);
 
+const KERNELS: Record<string, DeviceTraits | undefined> = { 'this adapter': undefined, GPUs: { software: false } };
+
 for (const [name, network] of Object.entries(networks)) {
   const { get, initial, runs } = network;
 
-  gpuTest(`${name}: logits, bottleneck, loss and every gradient equal PyTorch's`, async (device) => {
-    const { parameters, program, logits, bottleneck, step } = await trainer(device, network, Object.values(runs)[0]);
-    parameters.load(initial);
-    const { loss } = await step(0);
-    assertClose('logits', await program.read(logits), get('logits'), { absolute: 2e-5 });
-    assertClose('bottleneck', await program.read(bottleneck), get('bottleneck'), { absolute: 2e-5 });
-    assertNear('loss', loss, get('loss').data[0], 1e-6);
-    for (const [parameter, { data }] of await parameters.read(parameters.flatGrad)) {
-      assertClose(`gradient of ${parameter}`, data, get(`grad.${parameter}`), { absolute: 1e-6, terms: 256 });
-    }
-  });
+  for (const [kernels, traits] of Object.entries(KERNELS))
+    gpuTest(
+      `${name}, kernels for ${kernels}: logits, bottleneck, loss and every gradient equal PyTorch's`,
+      async (device) => {
+        const { parameters, program, logits, bottleneck, step } = await trainer(
+          device,
+          network,
+          Object.values(runs)[0],
+        );
+        parameters.load(initial);
+        const { loss } = await step(0);
+        assertClose('logits', await program.read(logits), get('logits'), { absolute: 2e-5 });
+        assertClose('bottleneck', await program.read(bottleneck), get('bottleneck'), { absolute: 2e-5 });
+        assertNear('loss', loss, get('loss').data[0], 1e-6);
+        for (const [parameter, { data }] of await parameters.read(parameters.flatGrad)) {
+          assertClose(`gradient of ${parameter}`, data, get(`grad.${parameter}`), { absolute: 1e-6, terms: 256 });
+        }
+      },
+      traits,
+    );
 
   for (const [runName, settings] of Object.entries(runs)) {
     gpuTest(`${name}: ten losses of run '${runName}' equal PyTorch's to 1e-4`, async (device) => {

@@ -5,6 +5,7 @@ import { channels, type Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { tileWidth } from './conv3d_tiles.ts';
 import { taps, type WeightGradient } from './convolution.ts';
+import { readThrough } from './read_through.ts';
 
 /** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly. */
 const INVOCATIONS = { software: 1024, hardware: 65536 };
@@ -22,7 +23,8 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
     name: `rows i${tileI} c${tileC}`,
     serves: (_, { x, dw }) => (x.pitch / 4) % tileI === 0 && (dw.pitch / 4) % tileC === 0,
     record: (rec, problem) => {
-      const { x, dy, dw, ...g } = problem;
+      const { dy, dw, ...g } = problem;
+      const { source: x, normed, norm, slope } = readThrough(rec, problem.x);
       const [n, depth, height, width, cin] = x.shape;
       const [, outDepth, outHeight, outWidth] = dy.shape;
       const [kd, kh, kw] = g.kernel;
@@ -39,8 +41,11 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
       const count = chunks * perChunk;
       const unroll = tileWidth(outWidth, 4);
       rec.dispatch(
-        conv3dGradWeightKernel({ kernel: g.kernel, stride: g.stride, unroll, tileI, tileC, lanes: Math.min(4, cin) }),
-        { x, dy, partial },
+        conv3dGradWeightKernel({
+          ...{ kernel: g.kernel, stride: g.stride, unroll, tileI, tileC, lanes: Math.min(4, cin) },
+          normed,
+        }),
+        { x, dy, partial, ...norm },
         {
           ...{
             count,
@@ -54,7 +59,7 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
             groups_in: cin4 / tileI,
           },
           ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4, groups_out: cout4 / tileC },
-          ...{ pad_z: g.padding[0], pad_y: g.padding[1], pad_x: g.padding[2] },
+          ...{ pad_z: g.padding[0], pad_y: g.padding[1], pad_x: g.padding[2], slope },
         },
         count,
       );

@@ -11,6 +11,7 @@ import {
   weightsOf,
   winogradServes,
 } from './convolution.ts';
+import { readThrough } from './read_through.ts';
 
 export interface TiledTile {
   /** Output voxels along x, and vec4 of output channels, that one invocation owns. */
@@ -31,9 +32,9 @@ const waste = ({ shape: [, depth, height, width] }: Tensor, [lz, ly, lx]: Triple
 
 /** shaders/conv3d_tiled.wgsl.ts: input boxes in workgroup memory, stride 1. For GPUs. */
 export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: TiledTile): Way<Convolution> {
-  const variant = (problem: Convolution): Conv3dTile => ({
+  const variant = (problem: Convolution, normed = false): Conv3dTile => ({
     ...{ kernel: problem.kernel, lanes, tileX, tileC, weights, winograd, tail: inputChannels(problem) % 4 },
-    ...{ bias: problem.bias !== undefined, joined: problem.also !== undefined },
+    ...{ bias: problem.bias !== undefined, joined: problem.also !== undefined, normed },
   });
   return {
     name: `tiled ${lanes.join('x')} x${tileX} c${tileC}${weights === 'storage' ? '' : ' staged'}${winograd ? ' winograd' : ''}`,
@@ -46,7 +47,9 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
       product(lanes) <= limits.maxComputeInvocationsPerWorkgroup &&
       tileBytes(variant(problem)) <= limits.maxComputeWorkgroupStorageSize,
     record: (rec, problem) => {
-      const { x, also, w, y, bias, padding } = problem;
+      const { w, y, bias, padding } = problem;
+      const { source, normed, norm, slope } = readThrough(rec, problem.also ?? problem.x);
+      const [x, also] = problem.also ? [problem.x, source] : [source];
       const [n, depth, height, width] = x.shape;
       const cin = inputChannels(problem);
       const [, outDepth, outHeight, outWidth] = y.shape;
@@ -65,12 +68,13 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
       const groups = cout4 / tileC;
       const count = n * groups * tilesZ * tilesY * tilesX;
       rec.dispatch(
-        conv3dTiledKernel(variant(problem)),
-        { x, w: weight, y, ...(bias && { bias }), ...(also && { also }) },
+        conv3dTiledKernel(variant(problem, normed)),
+        { x, w: weight, y, ...(bias && { bias }), ...(also && { also }), ...norm },
         {
           ...{ count, tiles_x: tilesX, tiles_y: tilesY, tiles_z: tilesZ, groups, depth, height, width, cin },
           ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4 },
           ...{ pad_z: padding[0], pad_y: padding[1], pad_x: padding[2], own4: x.pitch / 4 },
+          slope,
         },
         count * product(lanes),
       );

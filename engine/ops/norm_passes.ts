@@ -145,9 +145,15 @@ export function normalised(
   const whole = { count: e.samples * lanes * e.pitch, voxels: e.voxels, lanes, pitch: e.pitch, slope };
 
   const y = rec.like(x, op);
-  rec.dispatch(normApplyKernel(form), { x, stats, y, ...affine }, whole, whole.count);
+  const apply = () => rec.dispatch(normApplyKernel(form), { x, stats, y, ...affine }, whole, whole.count);
+  // On a GPU a convolution may apply the norm while it reads x; on CPUs that costs more than the pass over memory it saves.
+  const spared = !rec.device.software && form.activation === 'leaky_relu' && e.samples === x.shape[0];
+  const normed = spared && gamma && beta ? { x, stats, gamma, beta, slope } : undefined;
+  if (normed) rec.defer(y, apply);
+  else apply();
+  const output = normed ? { ...y, normed } : y;
 
-  return rec.node(op, [x, ...Object.values(affine)], y, (dy, gradients) => {
+  return rec.node(op, [x, ...Object.values(affine)], output, (dy, gradients) => {
     const dx = gradients.out(0);
     const dgamma = gamma && gradients.out(1);
     const dbeta = beta && gradients.out(gamma ? 2 : 1);

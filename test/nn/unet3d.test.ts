@@ -4,10 +4,12 @@ import type { Device } from '../../engine/device.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import { type UnetMode, unet3d } from '../../engine/nn/unet3d.ts';
 import type { UnetConfig } from '../../engine/nn/unet3d_config.ts';
+import { CONV3D } from '../../engine/ops/conv3d_ways.ts';
 import { compute } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
 import { createStepCounters } from '../../engine/step_counters.ts';
 import type { Tensor } from '../../engine/tensor.ts';
+import { assertClose } from '../compare.ts';
 import { gpuTest, run } from '../harness.ts';
 import { type Dense, random } from '../reference/dense.ts';
 
@@ -59,6 +61,48 @@ for (const [name, change] of variants) {
     assert.ok(Math.abs(slope / squares - 1) < 0.02, `central difference ${slope}, gradient norm squared ${squares}`);
   });
 }
+
+/** Logits and gradients of a network of 8 and 16 channels; how often an activated feature map was written. */
+async function byKernels(device: Device) {
+  const unet = unet3d({ inChannels: 1, classes: 3, channels: [8, 16] });
+  const parameters = Parameters.create(device, unet.specs, { seed: 6 });
+  const size = [2, 8, 16, 32, 1];
+  const x = device.tensor(size, 'x', { data: random(size, 3).data });
+  const shape = [...size.slice(0, 4), 3];
+  const seed = device.tensor(shape, 'seed', { data: random(shape, 4).data });
+  let applied = 0;
+  const { logits } = await compute(device, (rec) => {
+    const { logits } = unet.forward(rec, parameters, x);
+    rec.backward(logits, { seed, leaves: parameters.leaves() });
+    const names = rec.commands.map((command) => (command.kind === 'dispatch' ? command.kernel.name : command.kind));
+    applied = names.filter((name) => name.startsWith('norm_apply')).length;
+    return { logits };
+  });
+  return { logits, gradients: await parameters.read(parameters.flatGrad), applied };
+}
+
+let bySoftware: Awaited<ReturnType<typeof byKernels>>;
+
+gpuTest(
+  'kernels of software adapters write all six activated feature maps',
+  async (device) => {
+    bySoftware = await byKernels(device);
+    assert.is(bySoftware.applied, 6);
+  },
+  { software: true },
+);
+
+gpuTest(
+  'boxes of GPUs write two, for the up-convolution and the head: the same logits and gradients',
+  async (device) => {
+    const { logits, gradients, applied } = await byKernels(device);
+    assert.is(applied, 2);
+    assertClose('logits', logits, { shape: [logits.length], data: bySoftware.logits }, { absolute: 2e-5 });
+    for (const [name, { shape, data }] of bySoftware.gradients)
+      assertClose(`gradient of ${name}`, gradients.get(name)!.data, { shape: [...shape], data }, { terms: 16384 });
+  },
+  { software: false, choose: (op) => (op === CONV3D.op ? 'tiled 4x8x4 x4 c2' : undefined) },
+);
 
 gpuTest('features go from the bottleneck to full resolution; encode and decode make up forward', async (device) => {
   const unet = unet3d(base);
