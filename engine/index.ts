@@ -24,13 +24,14 @@
 
 // Device, recording, replay.
 
+export type { Command } from './command.ts';
 export { Device, type DeviceTraits, type TensorOptions } from './device.ts';
 export * from './errors.ts';
 export { type Kernel, kernel } from './kernel.ts';
 export { compute, Program } from './program.ts';
 export { pcg4d, Stream, unit } from './random.ts';
 export { ReadbackRing } from './readback.ts';
-export { type Command, Recording, type RecordingPlan } from './recording.ts';
+export { Recording, type RecordingPlan } from './recording.ts';
 export type { Triple } from './shape.ts';
 export { createStepCounters, type StepCounters } from './step_counters.ts';
 export { type ScalarSlots, StepScalars } from './step_scalars.ts';

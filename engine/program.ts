@@ -1,7 +1,8 @@
+import type { Command } from './command.ts';
 import type { Device } from './device.ts';
 import { ActionError, FitError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
-import { type Command, PARAMS_ALIGNMENT, Recording, type RecordingPlan } from './recording.ts';
+import { PARAMS_ALIGNMENT, Recording, type RecordingPlan } from './recording.ts';
 import { roundUp } from './shape.ts';
 import { fromStored, type Storage, storedBytes, type Tensor } from './tensor.ts';
 

@@ -1,9 +1,10 @@
 import { addKernel, fillKernel } from '../shaders/elementwise.wgsl.ts';
 import { bf16Form } from './bf16.ts';
+import { type Command, commandText, lifetimesOf } from './command.ts';
 import type { Device } from './device.ts';
 import { ActionError, FitError, ShapeError } from './errors.ts';
 import { type Kernel, packParams } from './kernel.ts';
-import { type Lifetime, type MemoryPlan, planMemory } from './memory.ts';
+import { type MemoryPlan, planMemory } from './memory.ts';
 import { ceilDiv, formatShape, roundUp, sameShape } from './shape.ts';
 import * as tape from './tape.ts';
 import {
@@ -11,24 +12,11 @@ import {
   elementBytes,
   type Normed,
   pitchOf,
-  rows,
   type Storage,
   storedBytes,
   type Tensor,
   vec4s,
 } from './tensor.ts';
-
-/** One thing the device will do. A recording is a list of these; printing it is the debugger. */
-export type Command =
-  | {
-      kind: 'dispatch';
-      kernel: Kernel;
-      tensors: Readonly<Record<string, Tensor>>;
-      paramsOffset: number;
-      groups: readonly [number, number, number];
-    }
-  | { kind: 'copy'; from: Tensor; to: Tensor }
-  | { kind: 'clear'; tensor: Tensor };
 
 /** Bytes a recording will hold once it is a program. */
 export interface RecordingPlan extends MemoryPlan {
@@ -264,35 +252,14 @@ export class Recording {
 
   /** What the program will allocate, known before anything is. */
   plan(): RecordingPlan {
-    const lifetimes = new Map<Storage, Lifetime>();
-    this.commands.forEach((command, i) => {
-      for (const { storage } of touched(command)) {
-        if (storage.buffer) continue;
-        const life = lifetimes.get(storage);
-        if (life) life.last = i;
-        else lifetimes.set(storage, { storage, first: i, last: i });
-      }
-    });
-    for (const storage of this.kept) {
-      const life = lifetimes.get(storage);
-      if (life) life.last = this.commands.length;
-    }
-    const memory = planMemory([...lifetimes.values()]);
+    const memory = planMemory(lifetimesOf(this.commands, this.kept));
     const paramsBytes = Math.max(PARAMS_ALIGNMENT, this.params.length * PARAMS_ALIGNMENT);
     return { ...memory, paramsBytes, totalBytes: memory.bytes + paramsBytes };
   }
 
   /** One line a command: kernel, groups, what it reads and writes. */
   toString(): string {
-    const lines = this.commands.map((command, i) => {
-      const at = String(i).padStart(4);
-      if (command.kind === 'copy') return `${at} copy ${command.from.label} -> ${command.to.label}`;
-      if (command.kind === 'clear') return `${at} clear ${command.tensor.label}`;
-      const tensors = command.kernel.bindings
-        .filter((b) => b.access !== 'params')
-        .map((b) => `${b.access === 'read_write' ? '*' : ''}${b.name}=${describe(command.tensors[b.name])}`);
-      return `${at} ${command.kernel.name} <${command.groups.join(' ')}> ${tensors.join(' ')}`;
-    });
+    const lines = this.commands.map((command, i) => `${String(i).padStart(4)} ${commandText(command)}`);
     const { bytes, slots, unsharedBytes } = this.plan();
     return [...lines, `${bytes} bytes in ${slots.length} buffers (${unsharedBytes} unshared)`].join('\n');
   }
@@ -325,12 +292,6 @@ export class Recording {
   }
 }
 
-function touched(command: Command): Tensor[] {
-  if (command.kind === 'copy') return [command.from, command.to];
-  if (command.kind === 'clear') return [command.tensor];
-  return Object.values(command.tensors);
-}
-
 /** Workgroups over x, spilling into y where one dimension is too short; shaders undo it with `flat_index`. */
 function fold(groups: number): [number, number, number] {
   const y = ceilDiv(groups, MAX_GROUPS);
@@ -344,8 +305,4 @@ function checkedGroups(k: Kernel, groups: readonly [number, number, number]): re
     );
   }
   return groups;
-}
-
-function describe(t: Tensor): string {
-  return `${t.label}${formatShape([...t.shape])}${rows(t) === 0 ? '!' : ''}`;
 }

@@ -1,6 +1,7 @@
 import { NON_FINITE_CHUNK, nonFiniteKernel } from '../shaders/non_finite.wgsl.ts';
+import type { Command } from './command.ts';
 import type { Program } from './program.ts';
-import { type Command, Recording } from './recording.ts';
+import { Recording } from './recording.ts';
 import { ceilDiv, formatShape } from './shape.ts';
 import { type Storage, storedBytes, type Tensor } from './tensor.ts';
 

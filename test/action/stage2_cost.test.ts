@@ -5,11 +5,12 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { actionPresets } from '../../engine/action/options.ts';
+import type { Command } from '../../engine/command.ts';
 import { Device, type DeviceTraits } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
 import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
-import { type Command, PARAMS_ALIGNMENT, type Recording } from '../../engine/recording.ts';
+import { PARAMS_ALIGNMENT, type Recording } from '../../engine/recording.ts';
 import { product, type Triple } from '../../engine/shape.ts';
 import { channels, rows, storedBytes, type Tensor } from '../../engine/tensor.ts';
 import { recordStage2AndPasses } from './network_passes.ts';
