@@ -2,7 +2,7 @@
  * Every method on the hippocampus volumes, beside PyTorch's numbers: trained on 1, 2 and 4 labelled cases with five seeds, scored
  * on the same 40 test cases by the command line's own verbs, and put into the tables of bench/results.md.
  *
- *   npx tsx bench/hippocampus.ts [--data ../shared/data/hippocampus] [--runs runs/hippocampus] [--recipe reference|best]
+ *   npx tsx bench/hippocampus.ts [--data ../shared/data/hippocampus] [--runs runs/hippocampus] [--recipe reference|quick|best]
  *       [--methods supervised,action,ablations] [--labels 1,2,4] [--seeds 5] [--gpu auto] [--budget-hours H] [--report] [--select]
  *
  * Can be stopped (Ctrl-C) and started again: finished parts are kept, and the tables show what there is. --report only prints
