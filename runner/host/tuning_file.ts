@@ -19,7 +19,10 @@ export function tuningFile(identity: AdapterIdentity): TuningStore {
   const places = cacheFolders().map((folder) => join(folder, 'tuning', file));
   let [name] = places;
   const read = async () => {
-    const found = (await Promise.all(places.map(heldAt))).filter((held) => held !== undefined);
+    const looked = await Promise.allSettled(places.map(heldAt));
+    const found = looked.flatMap((place) => (place.status === 'fulfilled' && place.value ? [place.value] : []));
+    const unreadable = looked.find((place) => place.status === 'rejected');
+    if (found.length === 0 && unreadable) throw unreadable.reason;
     if (found.length === 0) return undefined;
     const newest = found.reduce((a, b) => (b.modified > a.modified ? b : a));
     name = newest.path;

@@ -143,4 +143,25 @@ gpuTest('files: one that others could have put there is not read, and is removed
   }),
 );
 
+gpuTest('files: a good one is read though a newer one in the other place cannot be', (device) =>
+  inFolder(async (folder) => {
+    const record = recordOf(device, oneProblem(device), PLAIN, 'other');
+    const [cache, temporary, file] = ['cache', 'temporary', 'file'].map((name) => join(folder, name));
+    await mkdir(temporary);
+    await writeFile(file, '');
+    await withPlaces(cache, temporary, async () => (await opened(device, tuningFile(IDENTITY))).tuning.add([record]));
+    await withPlaces(file, temporary, async () => {
+      const { tuning } = await opened(device, tuningFile(IDENTITY));
+      await tuning.add([record]);
+      await chmod(dirname(tuning.store.name), 0o777);
+    });
+    await withPlaces(cache, temporary, async () => {
+      const { tuning, warnings } = await opened(device, tuningFile(IDENTITY));
+      assert.equal(warnings, []);
+      assert.is(tuning.valid().length, 1);
+      assert.ok(tuning.store.name.startsWith(cache));
+    });
+  }),
+);
+
 run();
