@@ -37,6 +37,8 @@ interface Check {
   readonly families?: readonly DeviceTraits[];
 }
 
+const LEAKY = { kind: 'leaky_relu', slope: 0.01 } as const;
+
 /** Odd sizes, so that no tile is full. */
 function checks(): Check[] {
   const x = random([2, 5, 7, 9, 6], 1);
@@ -44,6 +46,8 @@ function checks(): Check[] {
   const [wide, w16] = [random([1, 4, 7, 30, 6], 9), random([3, 3, 3, 6, 16], 10)];
   const up = random([2, 2, 2, 6, 5], 3);
   const [gamma, beta] = [random([6], 4), random([6], 5)];
+  const normal = instanceNormReference(wide, gamma, beta).y;
+  const activated = leakyReluReference(normal, LEAKY.slope);
   const same = { stride: [1, 1, 1], padding: [1, 1, 1] } as const;
   const double = { stride: [2, 2, 2], padding: [0, 0, 0] } as const;
   const voxels = 2 * 5 * 7 * 9;
@@ -67,6 +71,19 @@ function checks(): Check[] {
         conv.conv3dGradInput(dy, w16, wide.shape, same),
         conv.conv3dGradWeight(wide, dy, w16.shape, same),
       ],
+      terms: 4 * 7 * 30,
+      families: BOXES,
+    },
+    {
+      name: 'conv3d 3x3x3 that applies norm and activation while it reads',
+      inputs: [wide, gamma, beta, w16],
+      op: (rec, [a, b, c, d]) => conv3d(rec, instanceNorm(rec, a, b, c, { activation: LEAKY }), d, null, same),
+      expected: conv.conv3d(activated, w16, null, same),
+      gradients: (dy) => {
+        const dact = conv.conv3dGradInput(dy, w16, activated.shape, same);
+        const { dx, dgamma, dbeta } = instanceNormGrad(wide, gamma, leakyReluGrad(normal, dact, LEAKY.slope));
+        return [dx, dgamma, dbeta, conv.conv3dGradWeight(activated, dy, w16.shape, same)];
+      },
       terms: 4 * 7 * 30,
       families: BOXES,
     },
