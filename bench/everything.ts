@@ -6,9 +6,10 @@
  *
  * A measurement that fails or takes too long is told and does not stop the others. Ends with 1 where one did.
  */
-import { spawn } from 'node:child_process';
-import { createWriteStream } from 'node:fs';
-import { join } from 'node:path';
+import { type ChildProcess, spawn } from 'node:child_process';
+import { mkdtemp, open, rm } from 'node:fs/promises';
+import { tmpdir } from 'node:os';
+import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
 import { Command } from 'commander';
 import { number, someOf } from '../runner/commands/arguments.ts';
@@ -23,11 +24,13 @@ interface Measurement {
   readonly words: readonly string[];
   /** Longest time, in minutes. */
   readonly limit: number;
+  /** By the usual kernels, whatever was tuned on this machine before. */
+  readonly untuned?: boolean;
 }
 
 const MEASUREMENTS: readonly Measurement[] = [
   { name: 'doctor', words: ['doctor'], limit: 3 },
-  { name: 'step-untuned', words: ['bench', 'step', '--method', 'supervised'], limit: 3 },
+  { name: 'step-untuned', words: ['bench', 'step', '--method', 'supervised'], limit: 3, untuned: true },
   { name: 'tune', words: ['tune', '--method', 'supervised,action'], limit: 6 },
   { name: 'step', words: ['bench', 'step'], limit: 4 },
   { name: 'peers', words: ['bench', 'peers'], limit: 6 },
@@ -40,7 +43,8 @@ const MEASUREMENTS: readonly Measurement[] = [
 ];
 
 const GRACE_MS = 10_000;
-const PROGRAM = fileURLToPath(import.meta.url).replace(/bench\/everything\.(ts|js)$/, 'runner/cli.$1');
+/** Beside this file in sources and in the bundle alike. */
+const PROGRAM = fileURLToPath(new URL(`../runner/cli${extname(import.meta.url)}`, import.meta.url));
 
 const command = new Command('everything')
   .option('-o, --output <folder>', 'what they print, a file each', 'measured')
@@ -49,33 +53,47 @@ const command = new Command('everything')
   .option('--only <names>', 'only some of them', someOf(...MEASUREMENTS.map(({ name }) => name)))
   .exitOverride();
 
-/** @returns the exit code, or 'too long' */
-function measured(words: readonly string[], file: string, ms: number, stop: AbortSignal): Promise<number | string> {
-  const log = createWriteStream(file);
-  log.write(`action3d ${words.join(' ')}\n\n`);
-  const child = spawn(process.execPath, [...process.execArgv, PROGRAM, ...words], {
-    stdio: ['ignore', 'pipe', 'pipe'],
-  });
-  for (const stream of [child.stdout, child.stderr]) stream.pipe(log, { end: false });
-  let late = false;
+/** Runs the program into a file. @returns its exit code, or why there is none */
+async function measured({ words, untuned }: Measurement, gpu: string, file: string, ms: number, stop: AbortSignal) {
+  const cache = untuned ? await mkdtemp(join(tmpdir(), 'action3d-untuned-')) : undefined;
+  const log = await open(file, 'wx');
+  try {
+    await log.write(`action3d ${words.join(' ')}\n\n`);
+    return await ended(
+      spawn(process.execPath, [...process.execArgv, PROGRAM, ...words, '--gpu', gpu], {
+        stdio: ['ignore', log.fd, log.fd],
+        env: { ...process.env, ...(cache && { XDG_CACHE_HOME: cache, TMPDIR: cache }) },
+        // A group of its own: Ctrl-C reaches it through us alone, once.
+        detached: process.platform !== 'win32',
+      }),
+      ms,
+      stop,
+    );
+  } finally {
+    await log.close();
+    if (cache) await rm(cache, { recursive: true, force: true });
+  }
+}
+
+/** The exit code of a process, which is asked to end after `ms` or on request, and then killed. */
+function ended(child: ChildProcess, ms: number, stop: AbortSignal): Promise<number | string> {
+  let why: string | undefined;
   let last: NodeJS.Timeout | undefined;
-  const end = () => {
+  const end = (reason: string) => {
+    why ??= reason;
     child.kill('SIGINT'); // tune keeps what it found
-    last = setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+    last ??= setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
   };
-  const timer = setTimeout(() => {
-    late = true;
-    end();
-  }, ms);
-  stop.addEventListener('abort', end, { once: true });
-  return new Promise((resolve, reject) => {
-    child.on('error', reject);
-    child.on('close', (code, signal) => {
-      clearTimeout(timer);
-      clearTimeout(last);
-      stop.removeEventListener('abort', end);
-      log.end(() => resolve(late ? 'too long' : (code ?? `${signal}`)));
-    });
+  const stopped = () => end('stopped');
+  const timer = setTimeout(() => end('too long'), ms);
+  stop.addEventListener('abort', stopped, { once: true });
+  return new Promise<number | string>((resolve, reject) => {
+    child.once('error', reject);
+    child.once('close', (code, signal) => resolve(why ?? code ?? `${signal}`));
+  }).finally(() => {
+    clearTimeout(timer);
+    clearTimeout(last);
+    stop.removeEventListener('abort', stopped);
   });
 }
 
@@ -86,18 +104,19 @@ async function main(): Promise<number> {
   const { signal } = stopOnSignal(() => undefined);
   const rows: string[][] = [];
   let failed = false;
-  for (const { name, words, limit } of MEASUREMENTS) {
+  for (const measurement of MEASUREMENTS) {
+    const { name, words, limit } = measurement;
     if (only && !only.includes(name)) continue;
     const left = deadline - performance.now();
     if (left <= 0 || signal.aborted) {
-      rows.push([name, 'no time left', '']);
+      rows.push([name, signal.aborted ? 'left out' : 'no time left', '']);
       failed = true;
       continue;
     }
     process.stderr.write(`${name}: action3d ${words.join(' ')}\n`);
     const started = performance.now();
     const file = join(output, `${name}.txt`);
-    const end = await measured([...words, '--gpu', gpu], file, Math.min(left, limit * 60_000), signal);
+    const end = await measured(measurement, gpu, file, Math.min(left, limit * 60_000), signal);
     failed ||= end !== 0;
     rows.push([name, end === 0 ? 'done' : `${end}`, duration((performance.now() - started) / 1000)]);
   }

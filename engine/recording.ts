@@ -1,22 +1,14 @@
 import { addKernel, fillKernel } from '../shaders/elementwise.wgsl.ts';
 import { bf16Form } from './bf16.ts';
 import { type Command, commandText, lifetimesOf } from './command.ts';
+import { Deferred, type Normed } from './deferred.ts';
 import type { Device } from './device.ts';
 import { ActionError, FitError, ShapeError } from './errors.ts';
 import { type Kernel, packParams } from './kernel.ts';
 import { type MemoryPlan, planMemory } from './memory.ts';
 import { ceilDiv, formatShape, roundUp, sameShape } from './shape.ts';
 import * as tape from './tape.ts';
-import {
-  type Dtype,
-  elementBytes,
-  type Normed,
-  pitchOf,
-  type Storage,
-  storedBytes,
-  type Tensor,
-  vec4s,
-} from './tensor.ts';
+import { type Dtype, elementBytes, pitchOf, type Storage, storedBytes, type Tensor, vec4s } from './tensor.ts';
 
 /** Bytes a recording will hold once it is a program. */
 export interface RecordingPlan extends MemoryPlan {
@@ -44,8 +36,7 @@ export class Recording {
   /** Storages that a command writes; others may be read only when persistent. */
   readonly written = new Set<Storage>();
   readonly kept = new Set<Storage>();
-  /** How to write tensors that nothing has read yet. */
-  private readonly deferred = new Map<Storage, () => void>();
+  private readonly deferred = new Deferred();
   private gradEnabled = true;
   /** Set by Program: nothing can be added any more. */
   sealed = false;
@@ -88,7 +79,7 @@ export class Recording {
 
   /** The same values under another shape; the stored bytes must not change. No gradient is lost. */
   reshape(t: Tensor, shape: readonly number[]): Tensor {
-    const view: Tensor = { ...t, shape, pitch: pitchOf(shape, t.pitch % 4 !== 0), grad: undefined, normed: undefined };
+    const view: Tensor = { ...t, shape, pitch: pitchOf(shape, t.pitch % 4 !== 0), grad: undefined };
     if (storedBytes(view) !== storedBytes(t) || (view.pitch !== t.pitch && t.pitch !== t.shape[t.shape.length - 1])) {
       throw new ShapeError(
         `reshape: '${t.label}' ${formatShape(t.shape)} does not lie in memory as ${formatShape(shape)}`,
@@ -105,25 +96,19 @@ export class Recording {
   /** Keeps a temporary readable after the program ran: its memory is not shared with anything later. */
   keep(t: Tensor): Tensor {
     if (this.sealed) throw new ActionError(`'${this.label}' is compiled; keep '${t.label}' before that`);
-    this.settle(t.storage);
+    this.deferred.settle(t.storage);
     this.kept.add(t.storage);
     return t;
   }
 
-  /** Puts off what writes `t` until a command uses it, which may never be: see `pending`. */
-  defer(t: Tensor, write: () => void): void {
-    this.deferred.set(t.storage, write);
+  /** Puts off what writes `t` until a command uses it, which may never be. */
+  defer(t: Tensor, normed: Normed, write: () => void): void {
+    this.deferred.add(t, normed, write);
   }
 
   /** What a kernel may read in place of `t`, which nothing has needed so far. */
   pending(t: Tensor): Normed | undefined {
-    return this.deferred.has(t.storage) ? t.normed : undefined;
-  }
-
-  private settle(storage: Storage): void {
-    const write = this.deferred.get(storage);
-    this.deferred.delete(storage);
-    write?.();
+    return this.deferred.pending(t);
   }
 
   // ---- commands ---------------------------------------------------------------------------------------------------
@@ -141,7 +126,7 @@ export class Recording {
   ): void {
     const halves = given.bindings.flatMap(({ name }) => (tensors[name]?.dtype === 'bf16' ? [name] : []));
     const kernel = halves.length > 0 ? bf16Form(given, halves) : given;
-    for (const t of Object.values(tensors)) this.settle(t.storage);
+    for (const t of Object.values(tensors)) this.deferred.settle(t.storage);
     const writes = new Set<Storage>();
     for (const { name, access } of kernel.bindings) {
       if (access === 'read_write') writes.add(this.bound(kernel, tensors, name).storage);
@@ -153,7 +138,7 @@ export class Recording {
         throw new ActionError(`kernel '${kernel.name}' would read and write '${t.storage.label}' at once`);
       this.assertWritten(t, kernel.name);
     }
-    for (const storage of writes) this.written.add(storage);
+    for (const storage of writes) this.writes(storage, kernel.name);
     this.append({
       kind: 'dispatch',
       kernel,
@@ -169,16 +154,16 @@ export class Recording {
         `copy: '${from.label}' ${formatShape(from.shape)} ${from.dtype} into '${to.label}' ${formatShape(to.shape)} ${to.dtype}`,
       );
     }
-    for (const t of [from, to]) this.settle(t.storage);
+    for (const t of [from, to]) this.deferred.settle(t.storage);
     this.assertWritten(from, 'copy');
-    this.written.add(to.storage);
+    this.writes(to.storage, 'copy');
     this.append({ kind: 'copy', from, to });
   }
 
   /** Sets a tensor to zero. */
   clear(tensor: Tensor): void {
-    this.settle(tensor.storage);
-    this.written.add(tensor.storage);
+    this.deferred.settle(tensor.storage);
+    this.writes(tensor.storage, 'clear');
     this.append({ kind: 'clear', tensor });
   }
 
@@ -262,6 +247,11 @@ export class Recording {
     const lines = this.commands.map((command, i) => `${String(i).padStart(4)} ${commandText(command)}`);
     const { bytes, slots, unsharedBytes } = this.plan();
     return [...lines, `${bytes} bytes in ${slots.length} buffers (${unsharedBytes} unshared)`].join('\n');
+  }
+
+  private writes(storage: Storage, by: string): void {
+    this.written.add(storage);
+    this.deferred.changed(storage, by);
   }
 
   private append(command: Command): void {

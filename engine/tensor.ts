@@ -28,17 +28,6 @@ export interface Tensor {
   readonly requiresGrad: boolean;
   /** Where the gradient of a leaf goes; set for trainable parameters only. */
   readonly grad?: Tensor;
-  /** What the values follow from, where a norm and its activation made them. */
-  readonly normed?: Normed;
-}
-
-/** leaky_relu(gamma (x - mean) rstd + beta) with stats [N, {mean, rstd}, C]: kernels may compute it while they read x. */
-export interface Normed {
-  readonly x: Tensor;
-  readonly stats: Tensor;
-  readonly gamma: Tensor;
-  readonly beta: Tensor;
-  readonly slope: number;
 }
 
 /** Elements as stored, padding included. */

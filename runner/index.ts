@@ -21,9 +21,11 @@ export { type Prepared, type Preprocessing, preprocess } from './data/preprocess
 export { readSafetensors, writeSafetensors } from './data/safetensors.ts';
 export { makeSplit, type Split, type SplitOptions } from './data/splits.ts';
 export type { SourceGeometry, Volume } from './data/volume.ts';
+export type { KeepVoxels, StoredVoxels, Voxels } from './data/voxels.ts';
 export { directorySource, writeFileAtomic } from './host/files.ts';
 export { type AdapterList, exit, listAdapters, type OpenedGpu, type OpenOptions, openGpu } from './host/node.ts';
 export { runFolder } from './host/run_folder.ts';
+export { memoryForVoxels, type VoxelShelf, voxelShelf } from './host/voxel_file.ts';
 export { type CaseScores, evaluateCases, type Summary } from './predict/evaluate_cases.ts';
 export { type DistanceUnit, type LabelScores, overlaps, scoreLabels } from './predict/metrics.ts';
 export { decodeWeights, encodeWeights, type ModelCard, parseModelCard } from './predict/model.ts';

@@ -54,7 +54,7 @@ export function unetSettings(config: UnetConfig): UnetSettings {
     activation: 'leaky_relu',
     slope: 0.01,
     up: 'transposed',
-    headBias: new Array<number>(config.classes).fill(0),
+    headBias: Array.from({ length: classCount(config.classes) }, () => 0),
     dropout: 0,
     storage: 'f32',
     ...config,
@@ -63,6 +63,10 @@ export function unetSettings(config: UnetConfig): UnetSettings {
   if (problems.length > 0) throw new UsageError(`this U-Net cannot be built: ${problems.join('; ')}`);
   return settings;
 }
+
+/** 0 for what is no number of classes, which is a problem of its own. */
+const classCount = (classes: number): number =>
+  Number.isInteger(classes) && classes > 1 && classes < 65536 ? classes : 0;
 
 function problemsOf(s: UnetSettings): string[] {
   const problems: string[] = [];
@@ -79,7 +83,7 @@ function problemsOf(s: UnetSettings): string[] {
     `classes is ${s.classes}, not an integer of 2 or more (background counts)`,
   );
   want(
-    s.headBias.length === s.classes && s.headBias.every(Number.isFinite),
+    s.headBias.length === classCount(s.classes) && s.headBias.every(Number.isFinite),
     `headBias has ${s.headBias.length} values (${s.headBias.join(', ')}) for ${s.classes} classes; give one finite number a class`,
   );
   want(

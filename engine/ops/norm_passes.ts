@@ -149,11 +149,10 @@ export function normalised(
   // On a GPU a convolution may apply the norm while it reads x; on CPUs that costs more than the pass over memory it saves.
   const spared = !rec.device.software && form.activation === 'leaky_relu' && e.samples === x.shape[0];
   const normed = spared && gamma && beta ? { x, stats, gamma, beta, slope } : undefined;
-  if (normed) rec.defer(y, apply);
+  if (normed) rec.defer(y, normed, apply);
   else apply();
-  const output = normed ? { ...y, normed } : y;
 
-  return rec.node(op, [x, ...Object.values(affine)], output, (dy, gradients) => {
+  return rec.node(op, [x, ...Object.values(affine)], y, (dy, gradients) => {
     const dx = gradients.out(0);
     const dgamma = gamma && gradients.out(1);
     const dbeta = beta && gradients.out(gamma ? 2 : 1);

@@ -9,7 +9,7 @@ import { makeSplit, parseCaseList, type Split } from '../data/splits.ts';
 import { directorySource, readFailure } from '../host/files.ts';
 import { type OpenedGpu, openGpu } from '../host/node.ts';
 import { applySettings, mergeConfig, type TrainConfig, type TrainConfigInput, trainConfig } from '../train/config.ts';
-import { type Fingerprint, fingerprint } from '../train/fingerprint.ts';
+import { type Fingerprint, fingerprint, readGrids } from '../train/fingerprint.ts';
 import { type FittedPlan, fitPlan } from '../train/fit.ts';
 import { forecastTraining } from '../train/forecast.ts';
 import { assertUnlabelled, usesUnlabelled } from '../train/methods.ts';
@@ -126,6 +126,7 @@ export async function chooseRun(setup: Setup, options: SetupOptions): Promise<Ch
   const grids = {
     labelled: found.grids.slice(0, known),
     unlabelled: usesUnlabelled(trainConfig(wanted)) ? found.grids.slice(known) : [],
+    validation: await readGrids(dataset, split.validation, source),
   };
   // ACTION's presets say how many patches a step has, and mixing needs two: only the patch may shrink.
   const batch = wanted.batch ?? (wanted.method === 'action' ? trainConfig(wanted).batch : undefined);

@@ -5,7 +5,7 @@ import { join } from 'node:path';
 import { DataError, FitError } from '../../engine/errors.ts';
 import type { KeepVoxels, StoredVoxels } from '../data/voxels.ts';
 import { bytes } from '../report/format.ts';
-import { writeFailure } from './files.ts';
+import { readFailure, writeFailure } from './files.ts';
 
 /** Bytes that one call of the operating system moves at most. */
 const MOST_AT_ONCE = 2 ** 30;
@@ -43,8 +43,9 @@ export async function roomForImages(folder: string, images: number, memory: numb
 
 /**
  * Keeps images in memory while all of them together have at most `memory` bytes, the others in a file in `folder` that has no
- * name while it is open (on Windows one beginning with a dot) and is gone when the process ends, however it ends. From `keep`:
- * FitError for a full disk, UsageError for a folder that cannot be written.
+ * name, so that it is gone when the process ends, however it ends; where an open file must have one (Windows), what a killed
+ * process left is replaced by the next. From `keep`: FitError for a full disk, UsageError for a folder that cannot be written;
+ * from reading DataError.
  */
 export function voxelShelf(folder: string, memory: number): VoxelShelf {
   const held = { memory: 0, file: 0 };
@@ -68,7 +69,8 @@ export function voxelShelf(folder: string, memory: number): VoxelShelf {
       return stored;
     },
     close() {
-      if (file !== undefined) closeSync(file);
+      if (file === undefined) return;
+      closeSync(file);
       file = undefined;
       rmSync(path, { force: true });
     },
@@ -77,8 +79,13 @@ export function voxelShelf(folder: string, memory: number): VoxelShelf {
 
 function openNameless(folder: string, path: string): number {
   mkdirSync(folder, { recursive: true });
-  const file = openSync(path, 'w+');
-  if (process.platform !== 'win32') rmSync(path);
+  rmSync(path, { force: true }); // of a process that was killed, or a link
+  const file = openSync(path, 'wx+');
+  try {
+    rmSync(path);
+  } catch {
+    // Windows, and file systems that cannot take the name off an open file: close() does.
+  }
   return file;
 }
 
@@ -95,10 +102,18 @@ function storedAt(file: number, start: number, length: number, path: string): St
       const raw = new Uint8Array(target.buffer, target.byteOffset, target.byteLength);
       for (let done = 0; done < raw.length; ) {
         const most = Math.min(MOST_AT_ONCE, raw.length - done);
-        const read = readSync(file, raw, done, most, start + 4 * from + done);
+        const read = reading(path, () => readSync(file, raw, done, most, start + 4 * from + done));
         if (read === 0) throw new DataError(`${path} has become shorter; start the same command again`);
         done += read;
       }
     },
   };
+}
+
+function reading<T>(path: string, action: () => T): T {
+  try {
+    return action();
+  } catch (failure) {
+    throw readFailure(path, failure);
+  }
 }

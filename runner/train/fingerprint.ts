@@ -120,6 +120,13 @@ function spread<T>(items: readonly T[], most: number): T[] {
 }
 
 /** The grid of a case without inflating its voxels, where the format allows that. */
+/** Of every case, without its voxels. @throws DataError of the first unusable file */
+export async function readGrids(dataset: Dataset, cases: readonly Case[], source: FileSource): Promise<CaseGrid[]> {
+  const grids: CaseGrid[] = [];
+  for (const item of cases) grids.push(gridOf(item, await readGrid(dataset, item, source)));
+  return grids;
+}
+
 async function readGrid(
   dataset: Dataset,
   item: Case,

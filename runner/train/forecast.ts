@@ -23,7 +23,7 @@ export interface Forecast {
   /** Of the stage that holds most. */
   readonly memory: TrainerMemory;
   readonly stages: readonly StageForecast[];
-  /** Of the prepared images of all training cases, in memory or in a file: float32, after resampling. */
+  /** Of all prepared images, in memory or in a file: float32, after resampling. */
   readonly imageBytes: number;
 }
 
@@ -37,7 +37,7 @@ export async function forecastTraining(
   dry: Device,
   config: TrainConfig,
   dataset: Pick<Dataset, 'channels' | 'labels'>,
-  grids: { readonly labelled: readonly Grid[]; readonly unlabelled: readonly Grid[] },
+  grids: Readonly<Record<'labelled' | 'unlabelled' | 'validation', readonly Grid[]>>,
 ): Promise<Forecast> {
   const prepared = (grid: Grid): Prepared => ({
     ...targetGrid(grid, config.preprocessing.spacing),
@@ -57,6 +57,7 @@ export async function forecastTraining(
     stages.push({ name, steps, memory, commands, flops });
   }
   const { memory } = stages.reduce((most, stage) => (stage.memory.total > most.memory.total ? stage : most));
-  const voxels = [...cases.labelled, ...cases.unlabelled].reduce((sum, { shape }) => sum + product(shape), 0);
+  const all = [...grids.labelled, ...grids.unlabelled, ...grids.validation];
+  const voxels = all.reduce((sum, grid) => sum + product(targetGrid(grid, config.preprocessing.spacing).shape), 0);
   return { memory, stages, imageBytes: 4 * dataset.channels.length * voxels };
 }

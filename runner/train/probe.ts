@@ -31,6 +31,7 @@ export async function trainingRate(device: Device, channels: number, patch: Trip
   const rec = new Recording(device, 'probe');
   const y = conv3d(rec, x, weight, null, { padding: 1 });
   const out = instanceNorm(rec, y, gamma, beta, { activation: { kind: 'leaky_relu', slope: 0.01 } });
+  rec.keep(out); // else nothing would need it, and its writing would not be timed
   rec.backward(out, { seed, leaves });
   const program = await Program.create(rec);
   try {

@@ -44,6 +44,9 @@ test('every fault of a configuration is in the message', () => {
   assert.is(message({}), 'accepted');
   const faults: [Partial<UnetConfig>, RegExp][] = [
     [{ classes: 1 }, /classes is 1/],
+    [{ classes: 2.5 }, /classes is 2\.5/],
+    [{ headBias: [0, 1] }, /headBias has 2 values \(0, 1\) for 3 classes/],
+    [{ headBias: [0, 1, NaN] }, /headBias has 3 values .*finite/],
     [{ inChannels: 0 }, /inChannels is 0/],
     [{ channels: [] }, /channels \[\] must be/],
     [{ channels: [8, 0] }, /channels \[8, 0\] must be/],

@@ -5,6 +5,7 @@ import { conv3d, conv3dJoined } from '../../engine/ops/conv3d.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from '../../engine/ops/conv3d_ways.ts';
 import { maxPool3d } from '../../engine/ops/max_pool3d.ts';
 import { batchNorm, groupNorm, instanceNorm } from '../../engine/ops/norm.ts';
+import { sliceBatch } from '../../engine/ops/slice.ts';
 import { compute } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
 import type { Triple } from '../../engine/shape.ts';
@@ -194,6 +195,65 @@ gpuTest(
     assertClose('pooled', results.pooled, pool.maxPool3d(NORMED.act, [2, 2, 2]), { terms: 64 });
   },
   GPU,
+);
+
+gpuTest(
+  'a part of it is a part of it',
+  async (device) => {
+    const { results } = await uses(device, (rec, act) => {
+      const second = sliceBatch(rec, act, 1, 2);
+      return { pooled: maxPool3d(rec, second, [2, 2, 2]) };
+    });
+    const { shape, data } = NORMED.act;
+    const half = { shape: [1, ...shape.slice(1)], data: data.slice(data.length / 2) };
+    assertClose('pooled', results.pooled, pool.maxPool3d(half, [2, 2, 2]), { terms: 64 });
+  },
+  GPU,
+);
+
+gpuTest(
+  'first used after what it follows from has changed: refused, by the name of the command',
+  async (device) => {
+    const leaves = Object.fromEntries(
+      Object.entries(NORMED.inputs).map(([key, value]) => [key, upload(device, value, key)]),
+    );
+    const after = (change: (rec: Recording) => void, use: (rec: Recording, act: Tensor) => unknown) => {
+      const rec = new Recording(device, 'changed');
+      const act = normed(rec, leaves);
+      change(rec);
+      return use(rec, act);
+    };
+    const keep = (rec: Recording, act: Tensor) => rec.keep(act);
+    after((rec) => rec.clear(rec.tensor([6], 'other')), keep);
+    for (const name of ['x', 'gamma', 'beta'])
+      assert.throws(
+        () => after((rec) => rec.clear(leaves[name]), keep),
+        /^'instance_norm' is first used after 'clear' changed what it follows from; use or keep it before$/,
+      );
+    const pooled = (rec: Recording, act: Tensor) => maxPool3d(rec, act, 2);
+    assert.throws(() => after((rec) => rec.clear(leaves.gamma), pooled), /first used after 'clear'/);
+  },
+  GPU,
+);
+
+gpuTest(
+  'stored as bfloat16 it is read through too',
+  async (device) => {
+    const identity = Float32Array.from({ length: 36 }, (_, i) => Number(i % 7 === 0));
+    const one = device.tensor([1, 1, 1, 6, 6], 'one', { data: identity });
+    const [x, gamma, beta] = Object.entries(NORMED.inputs).map(([key, value]) => upload(device, value, key));
+    const w = upload(device, WEIGHTS, 'w');
+    const { y } = await compute(device, (rec) => {
+      const half = conv3d(rec, x, one, null, { store: 'bf16' });
+      assert.is(half.dtype, 'bf16');
+      const y = conv3d(rec, normed(rec, { x: half, gamma, beta }), w, null, { ...OPTIONS, store: 'f32' });
+      assert.is(applied(rec), 0);
+      return { y };
+    });
+    const scale = OUTPUT.data.reduce((most, v) => Math.max(most, Math.abs(v)), 0);
+    assertClose('conv3d', y, OUTPUT, { absolute: 2 ** -6 * scale });
+  },
+  { ...GPU, choose: (op) => (op === CONV3D.op ? BOXES[0].name : undefined) },
 );
 
 gpuTest(

@@ -63,17 +63,19 @@ test('a full disk: exit code 5, the old checkpoint whole, and the run goes on on
     });
   }));
 
-test('images that neither memory nor disk has room for: exit code 5 before one is read', () =>
+test('images that neither memory nor disk has room for: exit code 5, and nothing that was there is lost', () =>
   inFolder(async (folder) => {
     const data = await tinyDataset(folder);
     await withDisk(async (disk) => {
+      const [output, other] = [join(disk, 'run'), join(disk, 'other')];
+      assert.is(await trainHere(data, output), 0);
+      const before = await resultOf(output);
       await fill(disk, 24 * 1024);
-      const output = join(disk, 'run');
-      await rejects(
-        () => trainHere(data, output, { memory: 0 }),
-        5,
-        /more than the 0 B of memory .*--memory.*larger disk/,
-      );
+      const refused = /more than the 0 B of memory .*--memory.*larger disk/;
+      await rejects(() => trainHere(data, output, { memory: 0, force: true }), 5, refused);
+      assert.equal(await resultOf(output), before, '--force has removed nothing');
+      await rejects(() => trainHere(data, other, { memory: 0 }), 5, refused);
+      assert.equal(await readdir(other), [], 'so that other options may follow');
     });
   }));
 

@@ -24,6 +24,8 @@ const UNLABELLED: readonly Triple[] = [
   [16, 16, 16],
 ];
 
+const VALIDATION: readonly Triple[] = [[9, 10, 11]];
+
 const CONFIGS: Record<string, TrainConfigInput> = {
   'SGD, instance norm': { patch: [16, 16, 16], network: { channels: [4, 8] } },
   'AdamW, batch norm, elastic, blur, dropout': {
@@ -98,10 +100,13 @@ for (const [name, input] of Object.entries(CONFIGS)) {
       labels: ['background', 'cube'].map((name, value) => ({ name, value })),
     };
     const grid = (shape: Triple) => ({ shape, spacing: [1, 1, 1] as const });
-    const grids = { labelled: SHAPES.map(grid), unlabelled: UNLABELLED.map(grid) };
+    const grids = { labelled: SHAPES.map(grid), unlabelled: UNLABELLED.map(grid), validation: VALIDATION.map(grid) };
     const predicted = await forecastTraining(dry(device), config, dataset, grids);
     assert.is(device.bytesHeld, 0);
-    assert.is(predicted.imageBytes, 4 * [...SHAPES, ...UNLABELLED].reduce((sum, shape) => sum + product(shape), 0));
+    assert.is(
+      predicted.imageBytes,
+      4 * [...SHAPES, ...UNLABELLED, ...VALIDATION].reduce((sum, shape) => sum + product(shape), 0),
+    );
     const labelled = SHAPES.map((shape, i) => noiseCase(shape, i));
     const unlabelled = UNLABELLED.map((shape, i) => ({ ...noiseCase(shape, 9 + i), label: null }));
     let most = 0;
@@ -133,6 +138,7 @@ gpuTest('a buffer over the limit of the adapter is refused before anything is al
   const failure = await forecastTraining(small, config, dataset, {
     labelled: [{ shape: [20, 20, 20], spacing: [1, 1, 1] }],
     unlabelled: [],
+    validation: [],
   }).catch((error) => error);
   assert.instance(failure, FitError);
   assert.match(failure.message, /needs \d+ bytes in one buffer but this adapter allows 200000/);
