@@ -30,7 +30,7 @@ const NETWORK = { channels: [8, 16, 32, 64] };
 const reference: Recipe = {
   every: { network: { ...NETWORK, classPrior: false }, patch: [32, 48, 32], batch: 2, validation: 0 },
   oneStage: { steps: 600, optimiser: { rate: 0.3, warmUp: 20, clip: 5 } },
-  action: { stage1a: { steps: 100 }, stage1b: { steps: 250 }, stage2: { steps: 350 } },
+  action: { stage1a: { steps: 100 }, stage1b: { steps: 250 }, stage2: { steps: 350, cycles: 1 } },
 };
 
 /**

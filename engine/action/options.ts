@@ -201,10 +201,10 @@ export const small: ActionOptions = {
     ...{ input: 'probabilities', pool: 4, window: 4, stride: 2 },
   },
   stage1a: { ...warmed, rate: 0.01, steps: 100, nesterov: false, batch: 4, volumes: 'all' },
-  stage1b: { ...warmed, rate: 0.3, steps: 250, nesterov: false, labelledBatch: 2, unlabelledBatch: 2 },
+  stage1b: { ...warmed, rate: 0.3, steps: 100, nesterov: false, labelledBatch: 2, unlabelledBatch: 2 },
   stage2: {
     ...warmed,
-    ...{ rate: 0.3, steps: 350, cycles: 1, nesterov: true, labelledBatch: 2, unlabelledBatch: 2 },
+    ...{ rate: 0.3, steps: 500, cycles: 2, nesterov: true, labelledBatch: 2, unlabelledBatch: 2 },
     ...{
       partner: 'unlabelled',
       supervisedBatch: true,

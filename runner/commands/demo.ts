@@ -35,9 +35,9 @@ const METHODS = [
   { name: 'ACTION', method: 'action', settings: actionSettings },
 ] as const;
 
-/** Most of the steps go to labelled patches, since there are few; the banks are filled in the first half of stage 1a. */
+/** The classes are told apart within some 60 steps of stage 1b; the banks are filled in the first half of stage 1a. */
 function actionSettings(steps: number): string[] {
-  const [first, second] = [Math.round(steps / 15), Math.round((8 * steps) / 15)];
+  const [first, second] = [Math.round(steps / 15), Math.round(steps / 3)];
   const keys = Math.min(36, 4 * Math.max(1, Math.floor(first / 2)));
   return [
     `action.global.K=${keys}`,

@@ -33,7 +33,7 @@ test('a bank larger than the patches seen, smaller than a batch, or of one row',
   checkStage1({ ...small, ...bank(400, 'gaussian') });
   refused(bank(3), /global\.K is 3 but stage1a makes 4 keys a step/);
   refused(bank(1), /global\.K is 1 but must be an integer of 2 or more/);
-  refused({ local: { ...small.local, K: 2000 } }, /local\.K is 2000 but stage1b sees only 1000 patches/);
+  refused({ local: { ...small.local, K: 2000 } }, /local\.K is 2000 but stage1b sees only 400 patches/);
   checkStage1({
     ...small,
     ...bank(400),
@@ -75,7 +75,7 @@ test('step scalars by hand: rate, cursors, filled rows, and when the distillatio
   const full = stage1Scalars('1b', small, 10);
   assert.equal([full.local_bank_cursor, full.global_bank_filled, full.global_active, full.local_active], [4, 36, 1, 1]);
   assert.is(full.ema_decay, 0.99);
-  assert.is(full.learning_rate, 0.3 * (1 - 10 / 250) ** 0.9 * (11 / 20));
+  assert.is(full.learning_rate, 0.3 * (1 - 10 / 100) ** 0.9 * (11 / 20));
   assert.is(stage1Scalars('1a', small, 30).learning_rate, 0.01 * 0.7 ** 0.9);
   const gaussian = { ...small, global: { ...small.global, bankStart: 'gaussian' as const } };
   assert.equal([fillsBank(gaussian, 0), stage1Scalars('1a', gaussian, 0).global_active], [false, 1]);

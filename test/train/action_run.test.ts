@@ -208,7 +208,7 @@ test('what ACTION cannot run with is refused before training, with the way out',
 
 test('steps and batch of the whole are dealt to the stages; the written configuration says the same again', () => {
   const config = trainConfig({ method: 'action', steps: 70, batch: 3 });
-  assert.equal(config.method === 'action' && [config.action.stage1a.steps, config.action.stage1b.steps], [10, 25]);
+  assert.equal(config.method === 'action' && [config.action.stage1a.steps, config.action.stage1b.steps], [10, 10]);
   assert.equal([config.steps, config.batch], [70, 3]);
   for (const name of ABLATION_NAMES)
     assert.not.equal(trainConfig({ method: 'action', steps: 70, batch: 3, without: [name] }), config);
