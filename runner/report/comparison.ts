@@ -48,8 +48,9 @@ export function comparisonText(first: Scored, second: Scored): string {
     row('foreground', (s) => s.foreground_mean),
   ];
   const { mean, wins, cases } = pairedDice(a, b);
-  const by = `foreground Dice ${mean < 0 ? '' : '+'}${mean.toFixed(3)}, better on ${wins} of ${cases} cases`;
-  const verdict =
-    mean > 0 ? `${second.name} is better than ${first.name} here: ${by}` : `${second.name} did not win here: ${by}`;
+  const shown = Number(mean.toFixed(3));
+  const by = `foreground Dice ${shown < 0 ? '' : '+'}${shown.toFixed(3)}, better on ${wins} of ${cases} cases`;
+  const comparison = shown > 0 ? 'better than' : shown === 0 ? 'no better than' : 'worse than';
+  const verdict = `${second.name} is ${comparison} ${first.name} here: ${by}`;
   return `${table(rows)}\n\n${verdict}`;
 }

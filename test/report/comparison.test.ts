@@ -38,9 +38,13 @@ test('the sentence says who won, whichever it was', () => {
   const text = comparisonText(low, high);
   assert.match(text, /kidney +0\.550 +0\.775 +4\.50 +2\.25/);
   assert.match(text, /ACTION is better than supervised here: foreground Dice \+0\.225, better on 2 of 2 cases$/);
-  const lost = comparisonText(high, { ...low, name: 'ACTION' });
-  assert.match(lost, /ACTION did not win here: foreground Dice -0\.225, better on 0 of 2 cases$/);
-  assert.match(comparisonText(low, low), /supervised did not win here: foreground Dice \+0\.000, better on 0 of 2/);
+  const lost = comparisonText({ ...high, name: 'supervised' }, { ...low, name: 'ACTION' });
+  assert.match(lost, /ACTION is worse than supervised here: foreground Dice -0\.225, better on 0 of 2 cases$/);
+  const hardly = { name: 'ACTION', summary: summary([0.5004, 0.6004]) };
+  assert.match(
+    comparisonText(low, hardly),
+    /ACTION is no better than supervised here: foreground Dice \+0\.000, better on 2 of 2/,
+  );
 });
 
 test.run();
