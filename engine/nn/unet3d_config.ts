@@ -27,7 +27,7 @@ export interface UnetConfig {
   readonly slope?: number;
   /** Default 'transposed'; 'trilinear' has no parameters and does not align corners. */
   readonly up?: 'transposed' | 'trilinear';
-  /** First values of the head's bias, one a class. Default 0. */
+  /** First values of the head's bias, one a class. Default none: zeros. */
   readonly headBias?: readonly number[];
   /** Probability of dropping a bottleneck value while training. Default 0. */
   readonly dropout?: number;
@@ -54,7 +54,7 @@ export function unetSettings(config: UnetConfig): UnetSettings {
     activation: 'leaky_relu',
     slope: 0.01,
     up: 'transposed',
-    headBias: Array.from({ length: classCount(config.classes) }, () => 0),
+    headBias: [],
     dropout: 0,
     storage: 'f32',
     ...config,
@@ -63,10 +63,6 @@ export function unetSettings(config: UnetConfig): UnetSettings {
   if (problems.length > 0) throw new UsageError(`this U-Net cannot be built: ${problems.join('; ')}`);
   return settings;
 }
-
-/** 0 for what is no number of classes, which is a problem of its own. */
-const classCount = (classes: number): number =>
-  Number.isInteger(classes) && classes > 1 && classes < 65536 ? classes : 0;
 
 function problemsOf(s: UnetSettings): string[] {
   const problems: string[] = [];
@@ -83,7 +79,7 @@ function problemsOf(s: UnetSettings): string[] {
     `classes is ${s.classes}, not an integer of 2 or more (background counts)`,
   );
   want(
-    s.headBias.length === classCount(s.classes) && s.headBias.every(Number.isFinite),
+    s.headBias.length === 0 || (s.headBias.length === s.classes && s.headBias.every(Number.isFinite)),
     `headBias has ${s.headBias.length} values (${s.headBias.join(', ')}) for ${s.classes} classes; give one finite number a class`,
   );
   want(

@@ -32,7 +32,7 @@ export function unetSpecs(s: UnetSettings): ParameterSpec[] {
     blocks(`decoder.${level}`, s.kernels[level], here + (s.up === 'transposed' ? here : below), here);
   }
   specs.push({ name: 'head.weight', shape: [1, 1, 1, s.channels[0], s.classes], init: normal(0.1) });
-  specs.push({ name: 'head.bias', shape: [s.classes], init: values(s.headBias) });
+  specs.push({ name: 'head.bias', shape: [s.classes], init: s.headBias.length > 0 ? values(s.headBias) : zeros });
   return specs;
 }
 

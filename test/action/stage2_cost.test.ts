@@ -21,6 +21,7 @@ const LIMITS = {
   maxBufferSize: 2 ** 32,
   maxStorageBufferBindingSize: 2 ** 32,
   maxComputeInvocationsPerWorkgroup: 256,
+  maxComputeWorkgroupStorageSize: 49152,
   minUniformBufferOffsetAlignment: 256,
 } as GPUSupportedLimits;
 const HARDWARE: DeviceTraits = {};
