@@ -1,5 +1,6 @@
 import { ActionError, DeviceLostError, FitError, GpuValidationError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
+import type { MatrixUnit } from './matrix_unit.ts';
 import { formatShape } from './shape.ts';
 import {
   type Dtype,
@@ -13,11 +14,12 @@ import {
 } from './tensor.ts';
 import type { ChooseWay } from './ways.ts';
 
-/** What ops choose their kernels by; a host's OpenedGpu has both. */
+/** What ops choose their kernels by; a host's OpenedGpu has them. */
 export interface DeviceTraits {
   readonly software?: boolean;
   /** 'llvmpipe' is the one that matters so far. */
   readonly kind?: string;
+  readonly matrixUnit?: MatrixUnit;
   /** What a tuner found out; the usual ways without it. */
   readonly choose?: ChooseWay;
 }
@@ -43,6 +45,8 @@ export class Device {
   readonly software: boolean;
   /** The adapter reads uniform buffers much faster than storage buffers (llvmpipe): convolutions read through windows. */
   readonly uniformWindows: boolean;
+  /** What convolutions that may round their factors to float16 multiply with; undefined where there is none. */
+  readonly matrixUnit: MatrixUnit | undefined;
   /** Which of several ways an op takes, engine/ways.ts. */
   readonly choose: ChooseWay;
   /** Sum of the sizes of all live buffers made through this object. */
@@ -58,6 +62,7 @@ export class Device {
     this.gpu = gpu;
     this.software = options.software ?? false;
     this.uniformWindows = options.kind === 'llvmpipe';
+    this.matrixUnit = options.matrixUnit;
     this.choose = options.choose ?? (() => undefined);
     gpu.addEventListener('uncapturederror', this.onError);
     gpu.lost.then((info) => {

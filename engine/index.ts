@@ -28,6 +28,7 @@ export type { Command } from './command.ts';
 export { Device, type DeviceTraits, type TensorOptions } from './device.ts';
 export * from './errors.ts';
 export { type Kernel, kernel } from './kernel.ts';
+export { type MatrixAdapter, type MatrixUnit, matrixUnitOf } from './matrix_unit.ts';
 export { compute, Program } from './program.ts';
 export { pcg4d, Stream, unit } from './random.ts';
 export { ReadbackRing } from './readback.ts';

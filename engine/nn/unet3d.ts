@@ -120,7 +120,7 @@ export function unet3d(config: UnetConfig): Unet3d {
       const name = `${at}.${block}`;
       const bias = settings.norm === 'none' ? parameters.get(`${name}.conv.bias`) : null;
       const weight = parameters.get(`${name}.conv.weight`);
-      const options = { padding, store: settings.storage };
+      const options = { padding, store: settings.storage, products: settings.products };
       const input = y ?? x;
       const sums =
         'storage' in input

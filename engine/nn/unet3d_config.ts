@@ -36,6 +36,11 @@ export interface UnetConfig {
    * case. 'bf16' halves their memory and traffic at 8 bits of precision; channels must be multiples of 4. Default 'f32'.
    */
   readonly storage?: 'f32' | 'bf16';
+  /**
+   * 'f16': where the adapter has matrix units, convolutions multiply float16 factors and sum in float32; elsewhere as 'f32',
+   * so that a network trained so predicts on any adapter. Default 'f32'.
+   */
+  readonly products?: 'f32' | 'f16';
 }
 
 export type UnetSettings = Required<UnetConfig>;
@@ -57,6 +62,7 @@ export function unetSettings(config: UnetConfig): UnetSettings {
     headBias: [],
     dropout: 0,
     storage: 'f32',
+    products: 'f32',
     ...config,
   };
   const problems = problemsOf(settings);

@@ -13,12 +13,15 @@ export interface Conv3dOptions {
   padding?: number | Triple;
   /** How the output is stored; default: as x is. */
   store?: 'f32' | 'bf16';
+  /** 'f16' lets kernels round the factors of products to float16; sums are float32. Default 'f32'. */
+  products?: 'f32' | 'f16';
 }
 
 export interface Geometry {
   readonly kernel: Triple;
   readonly stride: Triple;
   readonly padding: Triple;
+  readonly products?: 'f32' | 'f16';
 }
 
 /** Errors: ShapeError where x, w [kd,kh,kw,Cin,Cout] and bias [Cout] do not fit each other or the kernel exceeds x. */
@@ -27,7 +30,7 @@ export function geometryOf(
   x: Tensor,
   w: Tensor,
   bias: Tensor | null,
-  { stride = 1, padding = 0 }: Conv3dOptions,
+  { stride = 1, padding = 0, products = 'f32' }: Conv3dOptions,
 ): Geometry {
   const size = volumeShape(x, op);
   const [kd, kh, kw, cin, cout] = volumeShape(w, op);
@@ -35,7 +38,7 @@ export function geometryOf(
   if (bias && (bias.shape.length !== 1 || bias.shape[0] !== cout)) {
     throw new ShapeError(`${op}: bias ${formatShape(bias.shape)} for ${cout} output channels (${bias.label})`);
   }
-  const g: Geometry = { kernel: [kd, kh, kw], stride: triple(stride), padding: triple(padding) };
+  const g: Geometry = { kernel: [kd, kh, kw], stride: triple(stride), padding: triple(padding), products };
   for (const a of [0, 1, 2]) {
     if (size[a + 1] + 2 * g.padding[a] < g.kernel[a]) {
       throw new ShapeError(
@@ -91,7 +94,8 @@ export function convolutionKey(g: Geometry, x: Tensor, y: Tensor, cin = x.shape[
   const voxels = product(y.shape.slice(0, -1));
   const between = `${cin}->${y.shape[4]}`;
   const stored = [x, y].some(({ dtype }) => dtype !== 'f32') ? ` ${x.dtype}->${y.dtype}` : '';
-  return `k${g.kernel.join('x')} s${g.stride.join('x')} c${between} v${Math.round(Math.log2(voxels))}${stored}`;
+  const rounded = g.products === 'f16' ? ' f16' : '';
+  return `k${g.kernel.join('x')} s${g.stride.join('x')} c${between} v${Math.round(Math.log2(voxels))}${stored}${rounded}`;
 }
 
 /** The part of w that a convolution takes. */

@@ -105,15 +105,15 @@ async function tuned(
   options: TuneOptions,
   tunables: readonly Tunable[] | undefined,
 ): Promise<TuneReport> {
-  const { software, kind } = opened;
+  const { software, kind, matrixUnit } = opened;
   const tuning = opened.tuning as Tuning;
-  const device = new Device(opened.device, { software, kind });
+  const device = new Device(opened.device, { software, kind, matrixUnit });
   const clock = createClock(device);
   const status = statusLine(!options.quiet && !options.json);
   const stop = stopOnSignal(() => {
     if (!options.quiet) process.stderr.write('\nstopping after the kernel at hand; once more to end at once\n');
   });
-  const adapter = { limits: device.limits, software, kind };
+  const adapter = { limits: device.limits, software, kind, matrixUnit };
   let problem: string | null = null;
   const store = async (record: TuningRecord) => {
     try {

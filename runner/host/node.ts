@@ -11,6 +11,7 @@
  * that `action3d tune` found for the adapter, which a Device made with what this gives takes otherwise.
  */
 import { NoGpuError } from '../../engine/errors.ts';
+import { matrixUnitOf } from '../../engine/matrix_unit.ts';
 import { best, pick, probe, SOURCE_OF_KIND, settlesAuto } from './choose.ts';
 import type { Candidate, CreateGpu, Refusal } from './enumerate.ts';
 import { kindOf, limitsOf, loadTuning, type OpenedGpu, requestFullDevice } from './opened_gpu.ts';
@@ -108,7 +109,10 @@ async function opened(chosen: Candidate, adapter: GPUAdapter): Promise<OpenedGpu
       `${chosen.name} is a software adapter: correct, but slow. A GPU is taken by itself once action3d doctor lists it.`,
     );
   if (!process.listeners('exit').includes(closeAll)) process.once('exit', closeAll);
-  const gpu: OpenedGpu = { device, adapter, name: chosen.name, kind, backend: chosen.backend, software, notes, close };
+  const gpu: OpenedGpu = {
+    ...{ device, adapter, name: chosen.name, kind, backend: chosen.backend, software, notes, close },
+    matrixUnit: matrixUnitOf(adapter),
+  };
   function close(): void {
     if (open.delete(gpu)) device.destroy();
   }

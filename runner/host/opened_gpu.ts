@@ -1,4 +1,5 @@
 /** What a host hands to the engine, and the one way both hosts turn an adapter into it. No Node, no DOM. */
+import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 import type { ChooseWay } from '../../engine/ways.ts';
 import { type AdapterIdentity, adapterIdentity } from '../tune/adapter.ts';
 import type { TuningStore } from '../tune/store.ts';
@@ -15,6 +16,7 @@ export interface OpenedGpu {
   /** 'vulkan', 'metal', 'd3d12', 'opengles', or 'browser'. */
   backend: string;
   software: boolean;
+  matrixUnit?: MatrixUnit;
   /** Sentences the user should see once: slow adapter, refused limit. */
   notes: string[];
   /** The ways that `action3d tune` found to be the fastest here, as a Device takes them; absent where that was not wanted. */
@@ -79,9 +81,13 @@ export async function loadTuning(
   webgpu: string,
   storeOf: (identity: AdapterIdentity) => TuningStore,
 ): Promise<void> {
-  const { name, backend, kind, software, notes, adapter, device } = gpu;
+  const { name, backend, kind, software, matrixUnit, notes, adapter, device } = gpu;
   const identity = adapterIdentity(adapter.info, { name, backend, webgpu });
-  const options = { store: storeOf(identity), identity, adapter: { limits: device.limits, software, kind } };
+  const options = {
+    store: storeOf(identity),
+    identity,
+    adapter: { limits: device.limits, software, kind, matrixUnit },
+  };
   gpu.tuning = await openTuning(options, (sentence) => notes.push(sentence));
   gpu.choose = gpu.tuning.choose;
 }

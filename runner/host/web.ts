@@ -1,5 +1,6 @@
 /** GPU access in a browser: the same openGpu() as in Node, over navigator.gpu. */
 import { NoGpuError } from '../../engine/errors.ts';
+import { matrixUnitOf } from '../../engine/matrix_unit.ts';
 import { tuningEntry } from './indexed_db.ts';
 import { kindOf, loadTuning, type OpenedGpu, requestFullDevice } from './opened_gpu.ts';
 
@@ -71,5 +72,8 @@ async function opened(adapter: GPUAdapter): Promise<OpenedGpu> {
     );
   }
   if (software) notes.push(`${name} computes on the CPU: correct, but slow. ${hints(navigator.userAgent).at(-1)}.`);
-  return { device, adapter, name, kind, backend: 'browser', software, notes, close: () => device.destroy() };
+  return {
+    ...{ device, adapter, name, kind, backend: 'browser', software, notes, close: () => device.destroy() },
+    matrixUnit: matrixUnitOf(adapter),
+  };
 }

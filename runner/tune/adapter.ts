@@ -1,10 +1,12 @@
 /** An adapter as tuning knows it: what decides which kernels suit it, and what it is called. */
+import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 
 /** What ops choose their usual ways by. */
 export interface TunedAdapter {
   readonly limits: GPUSupportedLimits;
   readonly software: boolean;
   readonly kind: string;
+  readonly matrixUnit?: MatrixUnit;
 }
 
 /** What an adapter is: what is found on one means nothing on another, nor after an update of its driver or of Dawn. */

@@ -29,8 +29,7 @@ export async function networkProblems(
   data: NetworkData,
 ): Promise<Collected[]> {
   const collector = createCollector();
-  const { limits, software, kind } = adapter;
-  const device = new Device(dryGpu(limits), { software, kind, choose: collector.choose });
+  const device = new Device(dryGpu(adapter.limits), { ...adapter, choose: collector.choose });
   for (const config of configs) {
     await recordSteps(device, config, data);
     recordWindow(device, config, data);

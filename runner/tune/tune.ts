@@ -55,7 +55,7 @@ const EFFORT = { software: { sampleMs: 10, samples: 7 }, hardware: { sampleMs: 5
 /** Rows of all problems that can be tuned, fewer where it was stopped. Errors: FitError where one does not fit the adapter. */
 export async function tune(options: TuneOptions, problems: readonly Collected[]): Promise<TuneRow[]> {
   const { device, adapter, tuning, tunables = TUNABLES, force, signal } = options;
-  const dry = new Device(dryGpu(adapter.limits), { software: adapter.software, kind: adapter.kind });
+  const dry = new Device(dryGpu(adapter.limits), adapter);
   const experience = createExperience();
   const rows: TuneRow[] = [];
   for (const [index, { op, key, problem: data, uses }] of problems.entries()) {

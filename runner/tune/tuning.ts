@@ -47,7 +47,7 @@ export async function openTuning(options: TuningOptions, warn: (sentence: string
   const { records, warning } = parseTuning(text, identity, store.name);
   if (warning) warn(warning);
   const known = new Map(records.map((record) => [keyOf(record), record]));
-  const dry = new Device(dryGpu(adapter.limits), { software: adapter.software, kind: adapter.kind });
+  const dry = new Device(dryGpu(adapter.limits), adapter);
   const verdicts = new Map<TuningRecord, boolean>();
   const isValid = (record: TuningRecord) => {
     const verdict = verdicts.get(record) ?? sameShaders(dry, tunables, record);
