@@ -86,7 +86,7 @@ export { windows } from './ops/windows.ts';
 // Networks, losses, optimisers, schedules.
 
 export { type AdamWOptions, type AdamWScalar, adamw, adamwScalars } from './nn/adamw.ts';
-export { gradientNorm } from './nn/clip.ts';
+export { gradientClip, gradientNorm } from './nn/clip.ts';
 export {
   createOptimiser,
   OPTIMISER_SCALARS,
@@ -97,9 +97,10 @@ export {
 } from './nn/create_optimiser.ts';
 export { emaUpdate } from './nn/ema.ts';
 export * as init from './nn/init.ts';
-export { type Learner, learn } from './nn/learn.ts';
+export { type Learned, type Learner, learn, learnApart } from './nn/learn.ts';
+export { createLossScale, type LossScale, type LossScaleOptions } from './nn/loss_scale.ts';
 export * from './nn/losses.ts';
-export type { Clip, Optimiser } from './nn/optimiser.ts';
+export type { Optimiser } from './nn/optimiser.ts';
 export type { ParameterLayout, ParameterSpec } from './nn/parameter_layout.ts';
 export { Parameters, type ParameterValues } from './nn/parameters.ts';
 export { emaDecay, type PolySchedule, polyRate, sigmoidRamp } from './nn/schedule.ts';

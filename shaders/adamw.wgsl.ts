@@ -1,10 +1,11 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
-import { clipFunction } from './shared/clip.ts';
+import { gradientFactor } from './shared/clip.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 /**
- * adamw: m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w -= rate (weight_decay w + (m / c1) / (sqrt(v / c2) + epsilon)),
- * with c1 = 1 - b1^t and c2 = 1 - b2^t from the step scalars, where the host puts them without float32's cancellation.
+ * adamw: g = factor dw;  m = b1 m + (1 - b1) g;  v = b2 v + (1 - b2) g^2;  w -= rate (weight_decay w + (m / c1) / (sqrt(v / c2) + epsilon)),
+ * with c1 = 1 - b1^t and c2 = 1 - b2^t from the step scalars, where the host puts them without float32's cancellation. Nothing with
+ * factor 0.
  *
  * layout   flat vec4 units; weight decay holds for the first `decayed` units
  * owns     one unit of values and both moments, updated in place
@@ -27,7 +28,6 @@ struct Params {
   one_minus_beta2: f32,
   epsilon: f32,
   weight_decay: f32,
-  max_norm: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> scalars: array<f32>;
@@ -36,14 +36,15 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> first: array<vec4f>;
 @group(0) @binding(5) var<storage, read_write> second: array<vec4f>;
 #if ${clip}
-@group(0) @binding(6) var<storage, read> norm: array<vec4f>;
+@group(0) @binding(6) var<storage, read> clip: array<vec4f>;
 #endif
-${clipFunction(clip)}
+${gradientFactor(clip)}
 ${flatIndex}
 ${flatMain}
-  if (i >= p.count) { return; }
+  let factor = gradient_factor();
+  if (i >= p.count || factor == 0.0) { return; }
   let w = values[i];
-  let g = clipped(gradient[i]);
+  let g = factor * gradient[i];
   let m = p.beta1 * first[i] + p.one_minus_beta1 * g;
   let v = p.beta2 * second[i] + p.one_minus_beta2 * g * g;
   first[i] = m;

@@ -1,5 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
-import { clipFunction } from './shared/clip.ts';
+import { gradientFactor } from './shared/clip.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 export interface SgdStructure {
@@ -9,7 +9,7 @@ export interface SgdStructure {
 }
 
 /**
- * sgd: g = clipped(dw) + weight_decay w;  v = momentum v + g;  w -= rate (nesterov ? g + momentum v : v).
+ * sgd: g = factor dw + weight_decay w;  v = momentum v + g;  w -= rate (nesterov ? g + momentum v : v). Nothing with factor 0.
  *
  * layout   flat vec4 units; weight decay holds for the first `decayed` units
  * owns     one unit of values and velocity, updated in place
@@ -26,7 +26,6 @@ struct Params {
   rate_slot: u32,
   momentum: f32,
   weight_decay: f32,
-  max_norm: f32,
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> scalars: array<f32>;
@@ -36,14 +35,15 @@ struct Params {
 @group(0) @binding(4) var<storage, read_write> velocity: array<vec4f>;
 #endif
 #if ${clip}
-@group(0) @binding(5) var<storage, read> norm: array<vec4f>;
+@group(0) @binding(5) var<storage, read> clip: array<vec4f>;
 #endif
-${clipFunction(clip)}
+${gradientFactor(clip)}
 ${flatIndex}
 ${flatMain}
-  if (i >= p.count) { return; }
+  let factor = gradient_factor();
+  if (i >= p.count || factor == 0.0) { return; }
   let w = values[i];
-  let g = clipped(gradient[i]) + select(0.0, p.weight_decay, i < p.decayed) * w;
+  let g = factor * gradient[i] + select(0.0, p.weight_decay, i < p.decayed) * w;
 #if ${momentum}
   let v = p.momentum * velocity[i] + g;
   velocity[i] = v;

@@ -1,4 +1,4 @@
-import { learn } from '../nn/learn.ts';
+import { type Learned, learn } from '../nn/learn.ts';
 import type { UnetMode } from '../nn/unet3d.ts';
 import { add, scale, scaleBy } from '../ops/elementwise.ts';
 import { sliceBatch } from '../ops/slice.ts';
@@ -41,9 +41,9 @@ export function recordStage1a(rec: Recording, stage: Stage1, { weak, strong }: V
   const bottleneck = deepest(unet.encode(rec, student.network, strong, mode));
   const { loss, cosine } = distilled(rec, stage, global, bottleneck, keys.global);
 
-  const norm = update(rec, stage, loss);
+  const learned = update(rec, stage, loss);
   pushKeys(rec, global.bank, keys.global, stage.scalars);
-  return { loss, global_cosine: cosine, norm };
+  return { loss, global_cosine: cosine, ...learned };
 }
 
 /** A step of stage 1a while its bank is not full (fillsBank): the teacher's keys go in, nothing is learned. */
@@ -79,9 +79,9 @@ export function recordStage1b(
     log[`${part.name}_cosine`] = term.cosine;
   }
 
-  const norm = update(rec, stage, loss);
+  const learned = update(rec, stage, loss);
   for (const { name, bank } of stage.parts) pushKeys(rec, bank, keys[name], stage.scalars);
-  return { loss, ...log, norm };
+  return { loss, ...log, ...learned };
 }
 
 /** The teacher's projections of its view by part, cut off from differentiation; only as much of the network as they need. */
@@ -105,14 +105,14 @@ function distilled(rec: Recording, stage: Stage1, { head, bank, options }: Part,
   return distillationLoss(rec, queries, keys, bank, options, stage.scalars);
 }
 
-/** Backward, clipped SGD, teacher. Returns the gradient norm before clipping. */
-function update(rec: Recording, stage: Stage1, loss: Tensor): Tensor {
-  const { networks, optimisers, substage, scalars } = stage;
+/** Backward, clipped SGD, teacher. */
+function update(rec: Recording, stage: Stage1, loss: Tensor): Learned {
+  const { networks, optimisers, lossScale, substage, scalars } = stage;
   const { student, teacher, options } = networks;
   const { clip } = substage === '1a' ? options.stage1a : options.stage1b;
-  const norm = learn(rec, loss, optimisers, clip);
+  const learned = learn(rec, loss, optimisers, clip, lossScale);
   if (options.teacher.update === 'after') updateTeacher(rec, teacher, student, scalars);
-  return norm;
+  return learned;
 }
 
 function beforeTeacher(rec: Recording, { networks, scalars }: Stage1): void {

@@ -1,5 +1,6 @@
 import type { Device } from '../device.ts';
 import type { Learner } from '../nn/learn.ts';
+import { type LossScale, lossScaleFor } from '../nn/loss_scale.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { polyRate } from '../nn/schedule.ts';
 import { sgd } from '../nn/sgd.ts';
@@ -46,6 +47,8 @@ export interface Stage1 {
   readonly substage: Substage;
   readonly parts: readonly Part[];
   readonly optimisers: readonly Learner[];
+  /** Where the network's products may be of float16. */
+  readonly lossScale?: LossScale;
   readonly scalars: StepScalars<Stage1Scalar>;
   /** Uploads what step 0, 1, ... of the substage needs. */
   setStep(step: number): void;
@@ -92,7 +95,7 @@ export async function createStage1Networks(
 
 /** Banks, optimisers and step scalars of a substage. 1a trains encoder and global head, 1b everything with a weight above 0. */
 export function enterStage1(networks: Stage1Networks, substage: Substage): Stage1 {
-  const { device, options, seed, heads, student, teacher } = networks;
+  const { device, unet, options, seed, heads, student, teacher } = networks;
   const part = (name: 'global' | 'local', head: DistillationHead): Part => {
     const bank = createMemoryBank(device, `${name}_bank`, options[name], head.shape, seed);
     return { name, head, bank, options: options[name] };
@@ -123,6 +126,8 @@ export function enterStage1(networks: Stage1Networks, substage: Substage): Stage
     optimiser: sgd(parameters, scalars, { ...schedule, only }),
   }));
 
+  const lossScale = lossScaleFor(device, unet.settings);
+
   const state: StatePart[] = [
     parametersState('student', student.network),
     parametersState('projectors', student.projectors),
@@ -131,13 +136,15 @@ export function enterStage1(networks: Stage1Networks, substage: Substage): Stage
     parametersState('teacher.projectors', teacher.projectors),
     ...optimisers.flatMap(({ name, parameters, optimiser }) => optimiserState(name, parameters, optimiser)),
     ...parts.map(({ bank }) => bank),
+    ...(lossScale ? [lossScale] : []),
   ];
   return {
-    ...{ networks, substage, parts, optimisers, scalars, state },
+    ...{ networks, substage, parts, optimisers, lossScale, scalars, state },
     setStep: (step) => scalars.set(stage1Scalars(substage, options, step)),
     destroy() {
       for (const { optimiser } of optimisers) optimiser.destroy();
       for (const { bank } of parts) bank.destroy();
+      lossScale?.destroy();
       scalars.destroy();
     },
   };

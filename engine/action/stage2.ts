@@ -1,5 +1,5 @@
 import { emaUpdate } from '../nn/ema.ts';
-import { learn } from '../nn/learn.ts';
+import { type Learned, learn } from '../nn/learn.ts';
 import type { UnetMode, UnetOutput } from '../nn/unet3d.ts';
 import { concatBatch } from '../ops/concat_batch.ts';
 import { add, scale, scaleBy } from '../ops/elementwise.ts';
@@ -111,7 +111,7 @@ export function recordStage2(
   const sum = (losses: Tensor[]) => losses.reduce((a, b) => add(rec, a, b));
   if (ramped.length > 0) terms.push(scaleBy(rec, sum(ramped), scalars.tensor, scalars.index('ramp')));
   const loss = sum(terms);
-  return { loss, ...log, norm: update(rec, stage, loss) };
+  return { loss, ...log, ...update(rec, stage, loss) };
 }
 
 /** Pseudo-labels of the unlabelled patches as they are: what the teacher says of its view of them. */
@@ -153,9 +153,10 @@ function studentPasses(
   return { labelled: passes[0].logits, unlabelled: passes[1].logits, levels: levelsOf(passes) };
 }
 
-/** Backward, clipped SGD, teacher right after it. Returns the gradient norm before clipping. */
-function update(rec: Recording, { student, teacher, optimisers, scalars, options }: Stage2, loss: Tensor): Tensor {
-  const norm = learn(rec, loss, optimisers, options.stage2.clip);
+/** Backward, clipped SGD, teacher right after it. */
+function update(rec: Recording, stage: Stage2, loss: Tensor): Learned {
+  const { student, teacher, optimisers, lossScale, scalars, options } = stage;
+  const learned = learn(rec, loss, optimisers, options.stage2.clip, lossScale);
   emaUpdate(rec, teacher, student.network, scalars);
-  return norm;
+  return learned;
 }

@@ -1,5 +1,6 @@
 import type { Device } from '../device.ts';
 import type { Learner } from '../nn/learn.ts';
+import { type LossScale, lossScaleFor } from '../nn/loss_scale.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { emaDecay, polyRate, sigmoidRamp } from '../nn/schedule.ts';
 import { sgd } from '../nn/sgd.ts';
@@ -25,6 +26,8 @@ export interface Stage2 {
   readonly student: { readonly network: Parameters; readonly head?: Parameters };
   readonly teacher: Parameters;
   readonly optimisers: readonly Learner[];
+  /** Where the network's products may be of float16. */
+  readonly lossScale?: LossScale;
   readonly scalars: StepScalars<Stage2Scalar>;
   /** Uploads what step 0, 1, ... of the stage needs. */
   setStep(step: number): void;
@@ -65,19 +68,22 @@ export async function createStage2(
     ...(headParameters ? [{ name: 'head', parameters: headParameters }] : []),
   ];
   const optimisers = sets.map((set) => ({ ...set, optimiser: sgd(set.parameters, scalars, stage2) }));
+  const lossScale = lossScaleFor(device, unet.settings);
 
   const state: StatePart[] = [
     parametersState('student', network),
     parametersState('teacher', teacher),
     ...(headParameters ? [parametersState('head', headParameters)] : []),
     ...optimisers.flatMap((set) => optimiserState(set.name, set.parameters, set.optimiser)),
+    ...(lossScale ? [lossScale] : []),
   ];
   return {
-    ...{ unet, options, head, teacher, optimisers, scalars, state },
+    ...{ unet, options, head, teacher, optimisers, lossScale, scalars, state },
     student: { network, ...(headParameters && { head: headParameters }) },
     setStep: (step) => scalars.set(stage2Scalars(options, step)),
     destroy() {
       for (const { optimiser } of optimisers) optimiser.destroy();
+      lossScale?.destroy();
       scalars.destroy();
       destroyTeacher({ network: teacher });
       headParameters?.destroy();

@@ -1,7 +1,8 @@
 import type { StepLog } from '../action/stage2.ts';
 import type { Device } from '../device.ts';
-import { gradientNorm } from '../nn/clip.ts';
 import { createOptimiser, OPTIMISER_SCALARS, type OptimiserScalar, optimiserScalars } from '../nn/create_optimiser.ts';
+import { learnApart } from '../nn/learn.ts';
+import { type LossScale, lossScaleFor } from '../nn/loss_scale.ts';
 import type { Optimiser } from '../nn/optimiser.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { sigmoidRamp } from '../nn/schedule.ts';
@@ -28,10 +29,12 @@ export interface Cps {
   readonly second: Parameters;
   /** Of the student, of the second network. */
   readonly optimisers: readonly [Optimiser, Optimiser];
+  /** Where the networks' products may be of float16. */
+  readonly lossScale?: LossScale;
   readonly scalars: StepScalars<CpsScalar>;
   /** Uploads what step 0, 1, ... needs. */
   setStep(step: number): void;
-  /** Everything an exact resume needs beside the step: student, second, optimiser.network.*, optimiser.second.*. */
+  /** Everything an exact resume needs beside the step: student, second, optimiser.network.*, optimiser.second.*, loss_scale where there is one. */
   readonly state: readonly StatePart[];
   /** Frees all but the student's network, which was given. */
   destroy(): void;
@@ -56,8 +59,9 @@ export function createCps(device: Device, unet: Unet3d, network: Parameters, opt
   const optimiserOf = (parameters: Parameters) =>
     createOptimiser(parameters, scalars, { ...options, name: options.optimiser });
   const optimisers = [optimiserOf(network), optimiserOf(second)] as const;
+  const lossScale = lossScaleFor(device, unet.settings);
   return {
-    ...{ unet, options, student: network, second, optimisers, scalars },
+    ...{ unet, options, student: network, second, optimisers, lossScale, scalars },
     setStep: (step) =>
       scalars.set({
         ...optimiserScalars(step, options),
@@ -68,9 +72,11 @@ export function createCps(device: Device, unet: Unet3d, network: Parameters, opt
       parametersState('second', second),
       ...optimiserState('network', network, optimisers[0]),
       ...optimiserState('second', second, optimisers[1]),
+      ...(lossScale ? [lossScale] : []),
     ],
     destroy() {
       for (const optimiser of optimisers) optimiser.destroy();
+      lossScale?.destroy();
       scalars.destroy();
       second.destroy();
     },
@@ -85,7 +91,7 @@ export function createCps(device: Device, unet: Unet3d, network: Parameters, opt
  * @param mode of the student's pass: where dropout draws from; the second network's takes the next stream
  */
 export function recordCps(rec: Recording, method: Cps, batch: BaselineBatch, mode: UnetMode = {}): StepLog {
-  const { unet, student, second, optimisers, scalars, options } = method;
+  const { unet, student, second, optimisers, lossScale, scalars, options } = method;
   const z1 = jointPass(rec, unet, student, batch, mode);
   const z2 = jointPass(rec, unet, second, batch, laterPass(mode, 1));
   const [first, other] = [z1, z2].map(({ labelled }) => diceCrossEntropy(rec, labelled, batch.labels));
@@ -96,13 +102,10 @@ export function recordCps(rec: Recording, method: Cps, batch: BaselineBatch, mod
   );
   const supervised = add(rec, first.loss, other.loss);
   const loss = add(rec, supervised, scaleBy(rec, cross, scalars.tensor, scalars.index('cross')));
-  rec.backward(loss, { leaves: [...student.leaves(), ...second.leaves()] });
-  const norms = [student, second].map((parameters) => gradientNorm(rec, parameters));
-  optimisers.forEach((optimiser, i) => {
-    optimiser.step(rec, options.clip > 0 ? { norm: norms[i], maxNorm: options.clip } : undefined);
-  });
+  const groups = [student, second].map((parameters, i) => [{ parameters, optimiser: optimisers[i] }]);
+  const { norms, scaling } = learnApart(rec, loss, groups, options.clip, lossScale);
   return {
     ...{ loss, supervised: first.loss, ce: first.ce, dice: first.dice, supervised_second: other.loss, cross },
-    ...{ norm: norms[0], norm_second: norms[1] },
+    ...{ norm: norms[0], norm_second: norms[1], ...scaling },
   };
 }

@@ -4,6 +4,7 @@ import type { Device } from '../device.ts';
 import { createOptimiser, OPTIMISER_SCALARS, type OptimiserScalar, optimiserScalars } from '../nn/create_optimiser.ts';
 import { emaUpdate } from '../nn/ema.ts';
 import { learn } from '../nn/learn.ts';
+import { type LossScale, lossScaleFor } from '../nn/loss_scale.ts';
 import type { Optimiser } from '../nn/optimiser.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { emaDecay, sigmoidRamp } from '../nn/schedule.ts';
@@ -28,10 +29,12 @@ export interface StudentTeacher<Options extends MeanTeacherOptions> {
   /** Without gradients; equal to the student at first. */
   readonly teacher: Parameters;
   readonly optimiser: Optimiser;
+  /** Where the network's products may be of float16. */
+  readonly lossScale?: LossScale;
   readonly scalars: StepScalars<TeacherScalar>;
   /** Uploads what step 0, 1, ... needs. */
   setStep(step: number): void;
-  /** Everything an exact resume needs beside the step: student, teacher, optimiser.network.*. */
+  /** Everything an exact resume needs beside the step: student, teacher, optimiser.network.*, loss_scale where there is one. */
   readonly state: readonly StatePart[];
   /** Frees all but the student's network, which was given. */
   destroy(): void;
@@ -49,16 +52,19 @@ export async function createStudentTeacher<Options extends MeanTeacherOptions>(
   const names: TeacherScalar[] = [...OPTIMISER_SCALARS, 'ema_decay', 'consistency', 'threshold'];
   const scalars = StepScalars.create(device, names);
   const optimiser = createOptimiser(student, scalars, { ...options, name: options.optimiser });
+  const lossScale = lossScaleFor(device, unet.settings);
   return {
-    ...{ unet, options, student, teacher, optimiser, scalars },
+    ...{ unet, options, student, teacher, optimiser, lossScale, scalars },
     setStep: (step) => scalars.set(scalarsAt(step)),
     state: [
       parametersState('student', student),
       parametersState('teacher', teacher),
       ...optimiserState('network', student, optimiser),
+      ...(lossScale ? [lossScale] : []),
     ],
     destroy() {
       optimiser.destroy();
+      lossScale?.destroy();
       scalars.destroy();
       destroyTeacher({ network: teacher });
     },
@@ -80,7 +86,7 @@ export function teacherScalars(options: MeanTeacherOptions, step: number): Parti
  */
 export function recordStudent(
   rec: Recording,
-  { unet, options, student, teacher, optimiser, scalars }: StudentTeacher<MeanTeacherOptions>,
+  { unet, options, student, teacher, optimiser, lossScale, scalars }: StudentTeacher<MeanTeacherOptions>,
   batch: TeacherBatch,
   consistencyOf: (unlabelled: Tensor) => { readonly consistency: Tensor } & StepLog,
   mode: UnetMode,
@@ -90,7 +96,7 @@ export function recordStudent(
   const unsupervised = consistencyOf(unlabelled);
   const weighted = scaleBy(rec, unsupervised.consistency, scalars.tensor, scalars.index('consistency'));
   const loss = add(rec, supervised, weighted);
-  const norm = learn(rec, loss, [{ parameters: student, optimiser }], options.clip);
+  const learned = learn(rec, loss, [{ parameters: student, optimiser }], options.clip, lossScale);
   emaUpdate(rec, teacher, student, scalars);
-  return { loss, supervised, ce, dice, ...unsupervised, norm };
+  return { loss, supervised, ce, dice, ...unsupervised, ...learned };
 }

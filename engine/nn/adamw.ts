@@ -44,7 +44,7 @@ export function adamw(
             values: view(parameters.flat),
             first: view(state.first),
             second: view(state.second),
-            ...(clip && { norm: clip.norm }),
+            ...(clip && { clip }),
           },
           {
             count,
@@ -58,7 +58,6 @@ export function adamw(
             one_minus_beta2: 1 - beta2,
             epsilon,
             weight_decay: weightDecay,
-            max_norm: clip?.maxNorm ?? 0,
           },
           count,
         );

@@ -7,22 +7,38 @@ import { gradientOf } from './optimiser.ts';
 import type { Parameters } from './parameters.ts';
 
 /**
- * Euclidean norm over all gradients of all the given parameters together, on the device: shape [1]. Hand it to the
- * optimisers' steps as Clip; the total_norm of torch.nn.utils.clip_grad_norm_.
+ * Euclidean norm over all gradients of all the given parameters together, on the device: shape [1]. The total_norm of
+ * torch.nn.utils.clip_grad_norm_.
  */
 export function gradientNorm(rec: Recording, ...sets: readonly Parameters[]): Tensor {
-  const norms = sets.map((parameters) => euclidean(rec, gradientOf(parameters, 'gradientNorm')));
-  return norms.length === 1 ? norms[0] : euclidean(rec, concat(rec, norms));
+  return normOf(rec, sets);
 }
 
-function euclidean(rec: Recording, values: Tensor): Tensor {
+/**
+ * That norm, and the factor with which no norm is above `maxNorm`, min(1, maxNorm / (norm + 1e-6)), or 1 with maxNorm 0: [2], for
+ * the steps of the optimisers. torch.nn.utils.clip_grad_norm_.
+ */
+export function gradientClip(rec: Recording, sets: readonly Parameters[], maxNorm: number): Tensor {
+  return normOf(rec, sets, maxNorm);
+}
+
+function normOf(rec: Recording, sets: readonly Parameters[], maxNorm?: number): Tensor {
+  const gradients = sets.map((parameters) => gradientOf(parameters, 'gradientNorm'));
+  if (gradients.length === 1) return euclidean(rec, gradients[0], maxNorm);
+  const norms = gradients.map((gradient) => euclidean(rec, gradient));
+  return euclidean(rec, concat(rec, norms), maxNorm);
+}
+
+function euclidean(rec: Recording, values: Tensor, maxNorm?: number): Tensor {
   let x = values;
   for (let first = true; ; first = false) {
     const count = vec4s(x);
     const partials = ceilDiv(count, GRAD_NORM_CHUNK);
     const last = partials === 1;
-    const y = rec.tensor([last ? 1 : partials * 4], 'gradient norm');
-    rec.dispatch(gradNormKernel({ first, last }), { x, y }, { count, partials }, partials);
+    const clip = last && maxNorm !== undefined;
+    const y = rec.tensor([clip ? 2 : last ? 1 : partials * 4], 'gradient norm');
+    const params = { count, partials, ...(clip && { max_norm: maxNorm }) };
+    rec.dispatch(gradNormKernel({ first, last, clip }), { x, y }, params, partials);
     if (last) return y;
     x = y;
   }

@@ -3,18 +3,17 @@ import type { Recording } from '../recording.ts';
 import type { Tensor } from '../tensor.ts';
 import type { Parameters } from './parameters.ts';
 
-/** Gradient clipping folded into an optimiser's kernel: `norm` from gradientNorm, scaled down where above `maxNorm`. */
-export interface Clip {
-  readonly norm: Tensor;
-  readonly maxNorm: number;
-}
-
 /** An update rule over the flat layout of one set of parameters. */
 export interface Optimiser {
   /** Its memory by name, in the parameters' layout: read and load it with Parameters.read and .load. */
   readonly state: Readonly<Record<string, Tensor>>;
-  /** Appends the update of the parameters from their gradients. */
-  step(rec: Recording, clip?: Clip): void;
+  /**
+   * Appends the update of the parameters from their gradients.
+   *
+   * @param clip [2] of gradientClip or LossScale: a norm, and the factor of the gradients; with factor 0 values and memory
+   *   keep every bit
+   */
+  step(rec: Recording, clip?: Tensor): void;
   destroy(): void;
 }
 

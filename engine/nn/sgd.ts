@@ -39,7 +39,7 @@ export function sgd(
             gradient: view(gradient),
             values: view(parameters.flat),
             ...(velocity && { velocity: view(velocity) }),
-            ...(clip && { norm: clip.norm }),
+            ...(clip && { clip }),
           },
           {
             count,
@@ -47,7 +47,6 @@ export function sgd(
             rate_slot: scalars.index('learning_rate'),
             momentum,
             weight_decay: weightDecay,
-            max_norm: clip?.maxNorm ?? 0,
           },
           count,
         );

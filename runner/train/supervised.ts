@@ -1,5 +1,6 @@
 import { createOptimiser, OPTIMISER_SCALARS, optimiserScalars } from '../../engine/nn/create_optimiser.ts';
 import { learn } from '../../engine/nn/learn.ts';
+import { lossScaleFor } from '../../engine/nn/loss_scale.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import { optimiserState, parametersState } from '../../engine/nn/state.ts';
 import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
@@ -23,13 +24,18 @@ export async function createSupervised(input: StageInput<ConfigOf<'supervised'>>
   const student = Parameters.create(device, network.specs, { seed, initialise });
   const scalars = StepScalars.create(device, OPTIMISER_SCALARS);
   const optimiser = createOptimiser(student, scalars, options);
+  const lossScale = lossScaleFor(device, network.settings);
   const parameterBytes = device.bytesHeld - before;
 
   const counters = runCounters(device, seed);
   const patches = labelledBatch(input, batch, counters);
   return assembleTrainer(device, before, {
     ...{ label: 'supervised step', network, student, offset, parameterBytes },
-    state: [parametersState('student', student), ...optimiserState('network', student, optimiser)],
+    state: [
+      parametersState('student', student),
+      ...optimiserState('network', student, optimiser),
+      ...(lossScale ? [lossScale] : []),
+    ],
     flops: unetFlops(network.settings, batch, patch).training,
     inputs: [counters, patches],
     setStep: (step) => scalars.set(optimiserScalars(step, { ...options, steps: config.steps })),
@@ -37,9 +43,8 @@ export async function createSupervised(input: StageInput<ConfigOf<'supervised'>>
       const { image, labels } = patches.record(rec);
       const { logits } = network.forward(rec, student, image, studentDropout(counters));
       const { loss, ce, dice } = diceCrossEntropy(rec, logits, labels);
-      const norm = learn(rec, loss, [{ parameters: student, optimiser }], options.clip);
-      return { loss, ce, dice, norm };
+      return { loss, ce, dice, ...learn(rec, loss, [{ parameters: student, optimiser }], options.clip, lossScale) };
     },
-    owned: [optimiser, scalars, student],
+    owned: [optimiser, ...(lossScale ? [lossScale] : []), scalars, student],
   });
 }

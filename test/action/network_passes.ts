@@ -3,7 +3,7 @@ import type { ActionOptions } from '../../engine/action/options.ts';
 import { drawStage2, recordStage2, type Stage2Batch } from '../../engine/action/stage2.ts';
 import { createStage2, type Stage2 } from '../../engine/action/stage2_parts.ts';
 import type { Device } from '../../engine/device.ts';
-import { gradientNorm } from '../../engine/nn/clip.ts';
+import { gradientClip } from '../../engine/nn/clip.ts';
 import { emaUpdate } from '../../engine/nn/ema.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import type { Unet3d } from '../../engine/nn/unet3d.ts';
@@ -58,9 +58,7 @@ function recordNetworkPasses(rec: Recording, stage: Stage2, unlabelled: Tensor, 
   );
   const loss = losses.reduce((a, b) => add(rec, a, b));
   rec.backward(loss, { leaves: student.network.leaves() });
-  const norm = gradientNorm(rec, student.network);
-  const { clip } = options.stage2;
-  optimisers[0].optimiser.step(rec, clip > 0 ? { norm, maxNorm: clip } : undefined);
+  optimisers[0].optimiser.step(rec, gradientClip(rec, [student.network], options.stage2.clip));
   emaUpdate(rec, teacher, student.network, scalars);
   return loss;
 }

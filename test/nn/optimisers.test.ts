@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.ts';
 import { type AdamWScalar, adamw, adamwScalars } from '../../engine/nn/adamw.ts';
-import { gradientNorm } from '../../engine/nn/clip.ts';
+import { gradientClip, gradientNorm } from '../../engine/nn/clip.ts';
 import { emaUpdate } from '../../engine/nn/ema.ts';
 import type { Optimiser } from '../../engine/nn/optimiser.ts';
 import type { ParameterSpec } from '../../engine/nn/parameter_layout.ts';
@@ -39,8 +39,8 @@ async function checkOptimiser(
   const optimiser = make(parameters, scalars);
   const recording = new Recording(device, 'step');
   let norm: Tensor | undefined;
-  if (maxNorm !== undefined) norm = recording.keep(gradientNorm(recording, parameters));
-  optimiser.step(recording, norm && { norm, maxNorm: maxNorm as number });
+  if (maxNorm !== undefined) norm = recording.keep(gradientClip(recording, [parameters], maxNorm));
+  optimiser.step(recording, norm);
   const program = await Program.create(recording);
   const expected = toFloat64(await parameters.read());
   for (let step = 0; step < STEPS; step++) {
@@ -191,7 +191,7 @@ gpuTest('the velocity is read and loaded by name, and a resumed run goes on to t
     const parameters = createSmall(device);
     const optimiser = sgd(parameters, scalars, { momentum: 0.9, weightDecay: 0.01 });
     const recording = new Recording(device, 'step');
-    optimiser.step(recording, { norm: gradientNorm(recording, parameters), maxNorm: 1 });
+    optimiser.step(recording, gradientClip(recording, [parameters], 1));
     return { parameters, optimiser, program: await Program.create(recording) };
   };
   const steps = ({ parameters, program }: Awaited<ReturnType<typeof build>>, from: number, to: number) => {

@@ -1,6 +1,6 @@
 /** The smallest training step that has every part: two levels, both losses, clipping, momentum, a ring of results. */
 import type { Device } from '../../engine/device.ts';
-import { gradientNorm } from '../../engine/nn/clip.ts';
+import { gradientClip } from '../../engine/nn/clip.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import { sgd } from '../../engine/nn/sgd.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
@@ -30,8 +30,8 @@ export async function smallStep(device: Device, rate = 0.05) {
   const { logits } = network.forward(recording, parameters, image, { dropout });
   const { loss } = diceCrossEntropy(recording, logits, labels);
   recording.backward(loss, { leaves: parameters.leaves() });
-  const norm = gradientNorm(recording, parameters);
-  optimiser.step(recording, { norm, maxNorm: 1 });
+  const norm = gradientClip(recording, [parameters], 1);
+  optimiser.step(recording, norm);
   for (const t of [logits, loss, norm]) recording.keep(t);
   const held = device.bytesHeld;
   const plan = recording.plan();

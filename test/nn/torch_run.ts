@@ -2,7 +2,7 @@
 import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.ts';
 import { type AdamWScalar, adamw, adamwScalars } from '../../engine/nn/adamw.ts';
-import { gradientNorm } from '../../engine/nn/clip.ts';
+import { gradientClip } from '../../engine/nn/clip.ts';
 import { Parameters, type ParameterValues } from '../../engine/nn/parameters.ts';
 import { polyRate } from '../../engine/nn/schedule.ts';
 import { sgd } from '../../engine/nn/sgd.ts';
@@ -65,8 +65,8 @@ export async function trainer(device: Device, { unet, size }: TorchNetwork, run:
   const { logits, bottleneck } = unet.forward(recording, parameters, images);
   const { loss } = diceCrossEntropy(recording, logits, labels);
   recording.backward(loss, { leaves: parameters.leaves() });
-  const norm = gradientNorm(recording, parameters);
-  optimiser.step(recording, { norm, maxNorm: run.maxNorm });
+  const norm = gradientClip(recording, [parameters], run.maxNorm);
+  optimiser.step(recording, norm);
   for (const t of [logits, bottleneck, loss, norm]) recording.keep(t);
   const program = await Program.create(recording);
 
