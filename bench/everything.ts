@@ -2,12 +2,13 @@
  * Every measurement of the machine's GPU, the most wanted first, each a command of the program in a process of its own, with what
  * it prints in a file. For an adapter that is at hand for minutes only.
  *
- *   npx tsx bench/everything.ts [-o measured] [--minutes 25] [--gpu auto] [--only doctor,step]
+ *   npx tsx bench/everything.ts [-o measured] [--minutes 25] [--gpu hardware] [--only doctor,step]
  *
- * A measurement that fails or takes too long is told and does not stop the others. Ends with 1 where one did.
+ * A measurement that fails or takes too long is told and does not stop the others. Ends with 1 where one did. A software adapter is
+ * measured only where --gpu names it, so that a driver that does not load is not overlooked.
  */
 import { type ChildProcess, spawn } from 'node:child_process';
-import { mkdtemp, open, rm } from 'node:fs/promises';
+import { mkdtemp, open, readFile, rm } from 'node:fs/promises';
 import { tmpdir } from 'node:os';
 import { extname, join } from 'node:path';
 import { fileURLToPath } from 'node:url';
@@ -28,28 +29,35 @@ interface Measurement {
   readonly untuned?: boolean;
 }
 
+const bench = (...words: string[]) => ['bench', ...words];
 const MEASUREMENTS: readonly Measurement[] = [
   { name: 'doctor', words: ['doctor'], limit: 3 },
-  { name: 'step-untuned', words: ['bench', 'step', '--method', 'supervised'], limit: 3, untuned: true },
-  { name: 'tune', words: ['tune', '--method', 'supervised,action'], limit: 6 },
-  { name: 'step', words: ['bench', 'step'], limit: 4 },
-  { name: 'peers', words: ['bench', 'peers'], limit: 6 },
-  { name: 'tune-mixed', words: ['tune', '--method', 'supervised', '--precision', 'mixed'], limit: 5 },
-  { name: 'step-mixed', words: ['bench', 'step', '--precision', 'mixed'], limit: 4 },
-  { name: 'predict', words: ['bench', 'predict'], limit: 3 },
-  { name: 'predict-mixed', words: ['bench', 'predict', '--precision', 'mixed'], limit: 3 },
-  { name: 'kernels', words: ['bench', 'kernels'], limit: 5 },
-  { name: 'ways', words: ['bench', 'kernels', '--ops', 'conv3d', '--ways'], limit: 8 },
+  { name: 'step-untuned', words: bench('step', '--method', 'supervised'), limit: 2, untuned: true },
+  { name: 'tune', words: ['tune', '--method', 'supervised'], limit: 5 },
+  { name: 'step', words: bench('step', '--method', 'supervised'), limit: 2 },
+  { name: 'peers', words: bench('peers'), limit: 6 },
+  { name: 'tune-matrix', words: ['tune', '--method', 'supervised', '--precision', 'matrix'], limit: 4 },
+  { name: 'step-matrix', words: bench('step', '--method', 'supervised', '--precision', 'matrix'), limit: 2 },
+  { name: 'tune-action', words: ['tune', '--method', 'action'], limit: 4 },
+  { name: 'step-action', words: bench('step', '--method', 'action'), limit: 3 },
+  { name: 'predict', words: bench('predict'), limit: 2 },
+  { name: 'predict-matrix', words: bench('predict', '--precision', 'matrix'), limit: 2 },
+  { name: 'kernels', words: bench('kernels'), limit: 5 },
+  { name: 'step-action-matrix', words: bench('step', '--method', 'action', '--precision', 'matrix'), limit: 3 },
+  { name: 'step-mixed', words: bench('step', '--method', 'supervised,action', '--precision', 'mixed'), limit: 4 },
+  { name: 'predict-mixed', words: bench('predict', '--precision', 'mixed'), limit: 2 },
+  { name: 'step-others', words: bench('step', '--method', 'mean-teacher,ua-mt,cps'), limit: 4 },
+  { name: 'ways', words: bench('kernels', '--ops', 'conv3d', '--ways'), limit: 8 },
 ];
 
-const GRACE_MS = 10_000;
+const GRACE_MS = 20_000;
 /** Beside this file in sources and in the bundle alike. */
 const PROGRAM = fileURLToPath(new URL(`../runner/cli${extname(import.meta.url)}`, import.meta.url));
 
 const command = new Command('everything')
   .option('-o, --output <folder>', 'what they print, a file each', 'measured')
   .option('--minutes <m>', 'time for all of them together', number(0), 25)
-  .option('--gpu <adapter>', 'as for action3d bench', 'auto')
+  .option('--gpu <adapter>', 'as for action3d bench', 'hardware')
   .option('--only <names>', 'only some of them', someOf(...MEASUREMENTS.map(({ name }) => name)))
   .exitOverride();
 
@@ -81,8 +89,8 @@ function ended(child: ChildProcess, ms: number, stop: AbortSignal): Promise<numb
   let last: NodeJS.Timeout | undefined;
   const end = (reason: string) => {
     why ??= reason;
-    child.kill('SIGINT'); // tune keeps what it found
-    last ??= setTimeout(() => child.kill('SIGKILL'), GRACE_MS);
+    kill(child, 'SIGINT'); // tune keeps what it found
+    last ??= setTimeout(() => kill(child, 'SIGKILL'), GRACE_MS);
   };
   const stopped = () => end('stopped');
   const timer = setTimeout(() => end('too long'), ms);
@@ -95,6 +103,22 @@ function ended(child: ChildProcess, ms: number, stop: AbortSignal): Promise<numb
     clearTimeout(last);
     stop.removeEventListener('abort', stopped);
   });
+}
+
+/** Its group, with the processes of peers, which would compute on beside what is measured next. */
+function kill(child: ChildProcess, signal: NodeJS.Signals): void {
+  try {
+    if (child.pid === undefined || process.platform === 'win32') child.kill(signal);
+    else process.kill(-child.pid, signal);
+  } catch {
+    // It has ended by itself.
+  }
+}
+
+/** The error that a file tells of, else its last line. */
+async function lastWords(file: string): Promise<string> {
+  const lines = (await readFile(file, 'utf8')).trimEnd().split('\n');
+  return lines.findLast((line) => line.startsWith('error: ')) ?? lines[lines.length - 1];
 }
 
 async function main(): Promise<number> {
@@ -118,7 +142,9 @@ async function main(): Promise<number> {
     const file = join(output, `${name}.txt`);
     const end = await measured(measurement, gpu, file, Math.min(left, limit * 60_000), signal);
     failed ||= end !== 0;
-    rows.push([name, end === 0 ? 'done' : `${end}`, duration((performance.now() - started) / 1000)]);
+    const row = [name, end === 0 ? 'done' : `${end}`, duration((performance.now() - started) / 1000)];
+    rows.push(row);
+    process.stderr.write(`${row.join('  ')}${end === 0 ? '' : `  ${await lastWords(file)}`}\n`);
   }
   process.stdout.write(`${table([['measurement', 'end', 'time'], ...rows], { align: 'l' })}\n`);
   return signal.aborted ? STOPPED : Number(failed);

@@ -12,4 +12,9 @@ bench/*)
   shift
   ;;
 esac
+# Container platforms mount NVIDIA's driver here, where the dynamic linker does not look by itself.
+if [ -d /usr/local/nvidia/lib64 ]; then
+  LD_LIBRARY_PATH=${LD_LIBRARY_PATH:+$LD_LIBRARY_PATH:}/usr/local/nvidia/lib64
+  export LD_LIBRARY_PATH
+fi
 exec "$here/bin/node" "$entry" "$@"

@@ -38,7 +38,7 @@ export interface StepRow {
 }
 
 export interface StepEffort {
-  /** Steps before the clock starts, at least 1. */
+  /** Steps before the clock starts, at least 1; fewer where they take long. */
   readonly warmUp: number;
   readonly samples: number;
   /** Seconds a stage, after which fewer samples do, but at least 3. */
@@ -54,6 +54,8 @@ export interface StepBench {
 }
 
 const FEWEST = 3;
+/** Of a stage's seconds, after which warming up ends. */
+const WARM_UP_SHARE = 0.25;
 /** Volumes are larger than a patch by this factor, as augmentation reaches beyond it. */
 const MARGIN = 1.25;
 
@@ -127,9 +129,14 @@ async function timeRuns(
   const host: number[] = [];
   const arrivals: number[] = [];
   const inFlight: Promise<Record<string, number>>[] = [];
+  const began = performance.now();
+  let warm: number | undefined;
   const enough = () => {
-    const timed = arrivals.length - warmUp;
-    return timed >= samples || (timed >= FEWEST && performance.now() - arrivals[warmUp - 1] > 1000 * seconds);
+    const long = performance.now() - began > 1000 * seconds * WARM_UP_SHARE;
+    if (arrivals.length >= warmUp || (long && arrivals.length > 0)) warm ??= arrivals.length;
+    if (warm === undefined) return false;
+    const timed = arrivals.length - warm;
+    return timed >= samples || (timed >= FEWEST && performance.now() - arrivals[warm - 1] > 1000 * seconds);
   };
   while (!enough()) {
     const start = performance.now();
@@ -140,7 +147,7 @@ async function timeRuns(
     arrivals.push(performance.now());
   }
   for (const losses of inFlight) requireFinite(stage, host.length, await losses);
-  return { times: arrivals.map((at, i) => at - arrivals[i - 1]).slice(warmUp), host: host.slice(warmUp) };
+  return { times: arrivals.map((at, i) => at - arrivals[i - 1]).slice(warm), host: host.slice(warm) };
 }
 
 async function encodeMs(device: Device, trainer: Trainer): Promise<number> {

@@ -12,7 +12,7 @@ import {
 import type { KernelOp } from '../bench/case.ts';
 import { type ClockKind, effortFor } from '../bench/clock.ts';
 import { forceWays } from '../bench/every_way.ts';
-import { benchKernels, type KernelBench, type KernelRow, rowName } from '../bench/kernels.ts';
+import { benchKernels, type KernelBench, type KernelRow } from '../bench/kernels.ts';
 import { OPS } from '../bench/ops.ts';
 import type { Peaks } from '../bench/peaks.ts';
 import { defaultShapes, type KernelOpName, type KernelShape, parseShapes } from '../bench/shapes.ts';
@@ -21,7 +21,7 @@ import type { OpenedGpu } from '../host/node.ts';
 import type { BenchOptions } from './bench.ts';
 import type { Place } from './bench_place.ts';
 import { benchSession } from './bench_session.ts';
-import { kernelsText } from './bench_text.ts';
+import { kernelLine, kernelsText } from './bench_text.ts';
 
 /** What `bench kernels --json` prints, and what --baseline reads. */
 export interface KernelsReport {
@@ -62,10 +62,10 @@ export async function benchKernelsCommand(
     const shapes = chosen(given ?? defaultShapes(opened.software), options.ops);
     const peaks = await measure();
     const effort = effortFor(opened.software, options.repeats);
-    const show = (row: KernelRow) => status.show(rowName(row));
+    const tell = (row: KernelRow) => status.tell(kernelLine(row));
     const rows = options.ways
-      ? await byEveryWay(opened, (forced) => benchKernels({ clock, peaks, effort, ...forced }, shapes, show))
-      : await benchKernels({ device, clock, peaks, effort, ops }, shapes, show);
+      ? await byEveryWay(opened, (forced) => benchKernels({ clock, peaks, effort, ...forced }, shapes, tell))
+      : await benchKernels({ device, clock, peaks, effort, ops }, shapes, tell);
     return { subject: 'kernels', place, clock: clock.kind, peaks, rows, baseline: against(rows, baseline) } as const;
   });
   process.stdout.write(`${options.json ? JSON.stringify(report, null, 2) : kernelsText(report)}\n`);

@@ -4,7 +4,7 @@ import { PEER_NAMES } from '../bench/peers/protocol.ts';
 import { peerWorks } from '../bench/peers/works.ts';
 import type { StepShape } from '../bench/synthetic.ts';
 import type { BenchOptions } from './bench.ts';
-import { peersText } from './bench_peers_text.ts';
+import { peerLine, peersText } from './bench_peers_text.ts';
 import type { Place } from './bench_place.ts';
 import { benchSession } from './bench_session.ts';
 import { DEFAULTS } from './bench_step.ts';
@@ -54,7 +54,9 @@ export async function benchPeersCommand(options: BenchOptions, start = openPeers
       const rows: PeerRow[] = [];
       for (const work of peers.length > 0 ? works : []) {
         const watch = (peer: string) => status.show(`${work.name}: ours and ${peer}`);
-        rows.push(...(await compareWork(ours, peers, work, { ...EFFORT[kind], ...samples }, watch)));
+        const found = await compareWork(ours, peers, work, { ...EFFORT[kind], ...samples }, watch);
+        for (const row of found) status.tell(peerLine(row));
+        rows.push(...found);
       }
       return { subject: 'peers', place, patch, batch, channels, rows, missing };
     } finally {

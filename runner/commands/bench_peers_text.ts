@@ -40,6 +40,13 @@ export function peersText({ place, rows, missing, patch, batch, channels }: Peer
   ].join('\n');
 }
 
+/** A row while the others are still being timed. */
+export function peerLine(row: PeerRow): string {
+  const times =
+    row.ours && row.theirs ? `${significant(row.theirs.wallMs, 3)} ms, ours ${significant(row.ours.wallMs, 3)} ms` : '';
+  return `${row.work}, ${row.peer}: ${times || errorText(row)}`;
+}
+
 function errorText({ outcome, check }: PeerRow): string {
   if (outcome === 'unsupported') return 'not there';
   if (outcome === 'failed') return 'FAILED';

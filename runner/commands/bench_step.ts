@@ -8,7 +8,7 @@ import { METHODS } from '../train/config.ts';
 import type { BenchOptions } from './bench.ts';
 import type { Place } from './bench_place.ts';
 import { benchSession } from './bench_session.ts';
-import { stepsText } from './bench_text.ts';
+import { stepLine, stepsText } from './bench_text.ts';
 
 /** What `bench step --json` prints. */
 export interface StepsReport extends StepShape {
@@ -25,7 +25,7 @@ export const DEFAULTS = {
 };
 const EFFORT = {
   software: { warmUp: 1, samples: 10, seconds: 2 },
-  hardware: { warmUp: 20, samples: 50, seconds: 60 },
+  hardware: { warmUp: 20, samples: 50, seconds: 20 },
 };
 
 /**
@@ -51,7 +51,7 @@ export async function benchStepCommand(options: BenchOptions): Promise<number> {
     const rows: StepRow[] = [];
     for (const config of configs) {
       status.show(`${config.method}: compiling, then ${effort.samples} steps a stage`);
-      rows.push(...(await benchSteps(bench, config)));
+      rows.push(...(await benchSteps(bench, config, (row) => status.tell(stepLine(row)))));
     }
     return { subject: 'step', place, ...shape, peaks, rows } as const;
   });

@@ -1,6 +1,7 @@
 /** The reports of `bench` as people read them. */
 import { type KernelRow, rowName } from '../bench/kernels.ts';
 import type { Peaks } from '../bench/peaks.ts';
+import type { StepRow } from '../bench/steps.ts';
 import { bytes, count, percent, significant } from '../report/format.ts';
 import { table } from '../report/table.ts';
 import type { KernelsReport } from './bench_kernels.ts';
@@ -30,6 +31,12 @@ export function kernelsText(report: KernelsReport): string {
   ].join('\n');
 }
 
+/** A row while the others are still being timed. */
+export function kernelLine(row: KernelRow): string {
+  const [ms] = row.timing ? timed(row, row.timing) : [];
+  return `${rowName(row)}: ${ms === undefined ? 'WRONG' : `${ms} ms`}`;
+}
+
 function timed(row: KernelRow, { ms, aloneMs, runs }: NonNullable<KernelRow['timing']>): string[] {
   const rate = (value: number | null) => (value === null ? '-' : significant(value / 1e9, 3));
   const share = (value: number | null) => (value === null ? '-' : percent(value));
@@ -41,6 +48,11 @@ function timed(row: KernelRow, { ms, aloneMs, runs }: NonNullable<KernelRow['tim
 
 function change(value: number | undefined): string {
   return value === undefined ? 'new' : `${value < 0 ? '' : '+'}${percent(value)}`;
+}
+
+export function stepLine({ method, stage, ms, p95Ms, samples, flopsPerSecond, heldBytes }: StepRow): string {
+  const rate = `${significant(flopsPerSecond / 1e9, 3)} GFLOP/s`;
+  return `${method} ${stage}: ${significant(ms, 3)} ms, p95 ${significant(p95Ms, 3)}, ${samples} steps, ${rate}, ${bytes(heldBytes)}`;
 }
 
 export function stepsText(report: StepsReport): string {

@@ -20,7 +20,7 @@ import { type TuneRow, tune } from '../tune/tune.ts';
 import type { Tuning } from '../tune/tuning.ts';
 import { type Place, placeOf } from './bench_place.ts';
 import { DEFAULTS } from './bench_step.ts';
-import { tuneText } from './tune_text.ts';
+import { tuneLine, tuneText } from './tune_text.ts';
 
 export interface TuneOptions {
   readonly gpu?: string;
@@ -129,7 +129,10 @@ async function tuned(
       {
         ...{ device, clock, adapter, tuning, tunables, force: options.force, signal: stop.signal },
         onStart: (shape, index) => status.show(`${index + 1}/${problems.length} ${shape}`),
-        onRow: (_, record) => record && store(record),
+        onRow: (row, record) => {
+          status.tell(tuneLine(row));
+          return record && store(record);
+        },
       },
       problems,
     );

@@ -26,6 +26,12 @@ export function tuneText(report: TuneReport): string {
   ].join('\n');
 }
 
+/** A row while the others are still being timed. */
+export function tuneLine({ op, shape, usual, best }: TuneRow): string {
+  const timed = ({ way, ms }: TuneRow['best']) => `${way} ${significant(ms, 3)} ms`;
+  return `${op} ${shape}: ${timed(usual)}${best.way === usual.way ? '' : `, ${timed(best)}`}`;
+}
+
 function cells({ op, shape, uses, usual, best, tried, serving }: TuneRow): string[] {
   const [before, after] = [usual, best].map(({ ms }) => significant(ms, 3));
   const timed = tried === null ? 'kept' : `${tried}/${serving}`;

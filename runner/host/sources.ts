@@ -65,7 +65,7 @@ async function probeVulkan(create: CreateGpu, unsafe: boolean): Promise<Probe> {
       container,
     ]);
   const real = found.filter((file) => !/lvp_icd/.test(file));
-  const lavapipe = real.length < found.length ? '; lavapipe needs Mesa newer than 22.3 (24.2 or newer)' : '';
+  const lavapipe = real.length < found.length ? '; lavapipe of Mesa 26.2 is one, of 22.3 is not' : '';
   return refused(
     'vulkan',
     `no device of the installed drivers is one that Dawn accepts (${found.join(', ')}${lavapipe})`,
@@ -73,6 +73,7 @@ async function probeVulkan(create: CreateGpu, unsafe: boolean): Promise<Probe> {
       container,
       'let your user open /dev/dri/renderD128 (groups render and video) or /dev/nvidia0',
       'update the driver',
+      'run it again with VK_LOADER_DEBUG=error,warn, with which the Vulkan loader tells why a driver does not load',
     ],
   );
 }

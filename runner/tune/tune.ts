@@ -52,13 +52,13 @@ export interface TuneOptions {
 const MARGIN = 0.03;
 const EFFORT = { software: { sampleMs: 10, samples: 7 }, hardware: { sampleMs: 5, samples: 9 } };
 
-/** Rows of all problems that can be tuned, fewer where it was stopped. Errors: FitError where one does not fit the adapter. */
+/** Rows of all problems that can be tuned, the costliest first, fewer where it was stopped. Errors: FitError where one does not fit the adapter. */
 export async function tune(options: TuneOptions, problems: readonly Collected[]): Promise<TuneRow[]> {
   const { device, adapter, tuning, tunables = TUNABLES, force, signal } = options;
   const dry = new Device(dryGpu(adapter.limits), adapter);
   const experience = createExperience();
   const rows: TuneRow[] = [];
-  for (const [index, { op, key, problem: data, uses }] of problems.entries()) {
+  for (const [index, { op, key, problem: data, uses }] of costliestFirst(problems, tunables, dry).entries()) {
     if (signal?.aborted) break;
     const tunable = tunables.find(({ choice }) => choice.op === op);
     if (!tunable) continue;
@@ -87,6 +87,18 @@ export async function tune(options: TuneOptions, problems: readonly Collected[])
   }
   device.throwIfFailed();
   return rows;
+}
+
+/** By the arithmetic of all uses, so that what is left out where time runs out matters least. */
+function costliestFirst(problems: readonly Collected[], tunables: readonly Tunable[], dry: Device): Collected[] {
+  const cost = ({ op, problem: data, uses }: Collected) => {
+    const tunable = tunables.find(({ choice }) => choice.op === op);
+    if (!tunable) return 0;
+    const problem = problemOf(data, (...words) => dry.tensor(...words));
+    return uses * product(tunable.output(problem).shape) * tunable.terms(problem);
+  };
+  const costs = new Map(problems.map((problem) => [problem, cost(problem)]));
+  return problems.toSorted((a, b) => (costs.get(b) as number) - (costs.get(a) as number));
 }
 
 /** Makes the problem's tensors on the device, of noise, for as long as they are needed. */

@@ -118,7 +118,8 @@ def network(work):
     labels = tensor(work['labels'], None).long()
     target = F.one_hot(labels, work['classes']).permute(FIRST).float().contiguous(memory_format=memory_format)
     optimizer = torch.optim.SGD(parameters.values(), lr=work['rate'], momentum=work['momentum'])
-    scaler = torch.cuda.amp.GradScaler(init_scale=1024.0, enabled=amp)
+    GradScaler = getattr(torch.amp, 'GradScaler', None) or torch.cuda.amp.GradScaler
+    scaler = GradScaler(init_scale=1024.0, enabled=amp)
     def once():
         optimizer.zero_grad(set_to_none=True)
         loss = loss_of(logits(), labels, target, epsilon)
