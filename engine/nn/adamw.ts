@@ -21,7 +21,8 @@ export function adamwScalars(
 
 /**
  * torch.optim.AdamW: Adam with decoupled weight decay (Loshchilov and Hutter 2019). Before each step set `learning_rate`
- * and adamwScalars(t).
+ * and adamwScalars(t). First steps that a loss scale skips count in t, where torch.amp.GradScaler leaves them out: after k of them
+ * the next updates are smaller, the first by about sqrt(k + 1).
  */
 export function adamw(
   parameters: Parameters,

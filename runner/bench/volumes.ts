@@ -8,6 +8,7 @@ import { product, type Triple } from '../../engine/shape.ts';
 import { slidingWindow } from '../predict/sliding_window.ts';
 import { windowPositions } from '../predict/window_positions.ts';
 import type { Precision } from '../train/config.ts';
+import { precisionOf } from '../train/stage.ts';
 import { noise } from './samples.ts';
 import { median, quantile } from './statistics.ts';
 import { CLASSES } from './synthetic.ts';
@@ -48,8 +49,7 @@ export async function benchVolumes(
   { size, patch, batch, channels, precision }: VolumeShape,
   effort: { readonly samples: number; readonly flopsPerSecond: number },
 ): Promise<VolumeRow> {
-  const storage = precision === 'mixed' ? 'bf16' : 'f32';
-  const network = unet3d({ inChannels: 1, classes: CLASSES, channels, storage });
+  const network = unet3d({ inChannels: 1, classes: CLASSES, channels, ...precisionOf(precision) });
   const parameters = Parameters.create(device, network.specs, { seed: 1, trainable: false });
   try {
     const check = await checkLabels(device, network, parameters, patch);

@@ -2,6 +2,7 @@ import { CheckError } from '../../engine/errors.ts';
 import type { Triple } from '../../engine/shape.ts';
 import type { Peaks } from '../bench/peaks.ts';
 import { benchVolumes, type VolumeRow, type VolumeShape } from '../bench/volumes.ts';
+import { assertPrecision } from '../train/stage.ts';
 import type { BenchOptions } from './bench.ts';
 import type { Place } from './bench_place.ts';
 import { benchSession } from './bench_session.ts';
@@ -22,11 +23,12 @@ const SAMPLES = { software: 3, hardware: 10 };
  * Times sliding-window prediction of whole volumes.
  *
  * @returns exit code 0
- * @throws UsageError for a patch that the network cannot halve, CheckError, after everything is printed, where
- * the labels are not the network's classes
+ * @throws UsageError for a patch that the network cannot halve or a precision that the adapter lacks, CheckError, after
+ * everything is printed, where the labels are not the network's classes
  */
 export async function benchPredictCommand(options: BenchOptions): Promise<number> {
   const report = await benchSession(options, async ({ device, opened, place, status, peaks: measure }) => {
+    assertPrecision(device, options.precision ?? 'fp32', opened.name);
     const kind = opened.software ? 'software' : 'hardware';
     const { patch, channels } = DEFAULTS[kind];
     const shape: VolumeShape = {

@@ -5,6 +5,7 @@ import type { Peaks } from '../bench/peaks.ts';
 import { benchSteps, type StepRow } from '../bench/steps.ts';
 import { type StepShape, stepConfig } from '../bench/synthetic.ts';
 import { METHODS } from '../train/config.ts';
+import { assertPrecision } from '../train/stage.ts';
 import type { BenchOptions } from './bench.ts';
 import type { Place } from './bench_place.ts';
 import { benchSession } from './bench_session.ts';
@@ -32,10 +33,12 @@ const EFFORT = {
  * Times whole training steps of every method, or of those of --method.
  *
  * @returns exit code 0
- * @throws UsageError for sizes that a method cannot run with, FitError where one does not fit the adapter
+ * @throws UsageError for sizes that a method cannot run with or a precision that the adapter lacks, FitError where one does not
+ * fit the adapter
  */
 export async function benchStepCommand(options: BenchOptions): Promise<number> {
   const report = await benchSession(options, async ({ device, opened, place, status, peaks: measure }) => {
+    assertPrecision(device, options.precision ?? 'fp32', opened.name);
     const kind = opened.software ? 'software' : 'hardware';
     const { patch, batch, channels } = DEFAULTS[kind];
     const shape: StepShape = {

@@ -2,7 +2,7 @@ import type { Device } from '../../engine/device.ts';
 import { bytes, count } from '../report/format.ts';
 import { CollapseWatch } from '../train/collapse.ts';
 import type { TrainConfig } from '../train/config.ts';
-import { type ProgressView, plainLine, progressLine } from '../train/log.ts';
+import { type ProgressView, plainLine, progressLine, skippedNote } from '../train/log.ts';
 import type { LoopTimes } from '../train/loop.ts';
 import { PlateauWatch } from '../train/plateau.ts';
 import { RUN_FILES, type RunStore } from '../train/run_store.ts';
@@ -125,7 +125,8 @@ export class TrainingReport {
     };
     const last = step + 1 - offset === steps;
     const confused = name === '1b' ? this.plateau.after(losses, last) : undefined;
-    for (const message of [this.watch.after(losses), confused]) {
+    const skipped = last ? skippedNote(losses, steps) : undefined;
+    for (const message of [this.watch.after(losses), confused, skipped]) {
       if (!message) continue;
       this.log({ kind: 'warning', step: step + 1, message });
       this.endLine();

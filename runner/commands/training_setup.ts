@@ -13,6 +13,7 @@ import { type Fingerprint, fingerprint, readGrids } from '../train/fingerprint.t
 import { type FittedPlan, fitPlan } from '../train/fit.ts';
 import { forecastTraining } from '../train/forecast.ts';
 import { assertUnlabelled, usesUnlabelled } from '../train/methods.ts';
+import { assertPrecision } from '../train/stage.ts';
 import { type StartWeights, startWeights } from './start_weights.ts';
 
 /** The options that `plan` and `train` share. Triples are [z, y, x]. */
@@ -121,6 +122,7 @@ export async function chooseRun(setup: Setup, options: SetupOptions): Promise<Ch
   const { dataset, device, opened, source, split, config: wanted } = setup;
   const { patch, network, preprocessing } = wanted;
   const found = await fingerprint(dataset, split.labelled, split.unlabelled, source);
+  assertPrecision(device, trainConfig(wanted).precision, opened.name);
   const dry = new Device(dryGpu(device.limits), opened);
   const known = split.labelled.length;
   const grids = {

@@ -13,6 +13,7 @@ import { statusLine } from '../host/terminal.ts';
 import { parseModelCard } from '../predict/model.ts';
 import { METHODS, type Method, type Precision, type TrainConfig, trainConfig } from '../train/config.ts';
 import { RUN_FILES } from '../train/run_store.ts';
+import { assertPrecision } from '../train/stage.ts';
 import { type NetworkData, networkProblems } from '../tune/network_problems.ts';
 import type { TuningRecord } from '../tune/records.ts';
 import type { Tunable } from '../tune/tunables.ts';
@@ -124,6 +125,7 @@ async function tuned(
   };
   try {
     const { configs, data, network } = await wanted(options, software);
+    for (const { precision } of configs) assertPrecision(device, precision, opened.name);
     const problems = await networkProblems(adapter, configs, data);
     const rows = await tune(
       {

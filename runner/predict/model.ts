@@ -54,6 +54,7 @@ const Card = v.looseObject({
     up: v.optional(v.picklist(['transposed', 'trilinear'])),
     dropout: v.optional(v.number()),
     storage: v.optional(v.picklist(['f32', 'bf16'])),
+    products: v.optional(v.picklist(['f32', 'f16'])),
   }),
   patch: triple,
   channels: v.array(v.looseObject({ name: v.string() })),

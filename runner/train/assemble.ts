@@ -73,13 +73,20 @@ export async function assembleTrainer(device: Device, before: number, parts: Tra
     async firstNonFinite(from, to) {
       const watched = watch(recording);
       const replay = await Program.create(watched.recording);
+      /** Steps that overflow made the loss scale skip so far; such a step is no fault. */
+      const skipped = async () => (results.skipped ? (await replay.read(results.skipped))[0] : 0);
       try {
+        let before = await skipped();
         for (let step = from; step < to; step++) {
           prepare(step);
           if (silent && parts.silent?.due(step)) silent.run();
           else replay.run();
           const found = await watched.firstNonFinite(replay);
-          if (found) return { step, found: describeNonFinite(found) };
+          if (!found) continue;
+          const faulty = await anyNonFinite(replay, results);
+          const now = await skipped();
+          if (faulty || now === before) return { step, found: describeNonFinite(found) };
+          before = now;
         }
         return undefined;
       } finally {
@@ -94,6 +101,11 @@ export async function assembleTrainer(device: Device, before: number, parts: Tra
       for (const part of parts.owned) part.destroy();
     },
   };
+}
+
+async function anyNonFinite(program: Program, results: Readonly<Record<string, Tensor>>): Promise<boolean> {
+  for (const t of Object.values(results)) if (!Number.isFinite((await program.read(t))[0])) return true;
+  return false;
 }
 
 async function programOf(

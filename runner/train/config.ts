@@ -91,8 +91,8 @@ const Optimiser = v.strictObject({
   clip: v.optional(nonNegative, 5),
 });
 
-/** How numbers are stored; arithmetic is float32. */
-export const PRECISIONS = ['fp32', 'mixed'] as const;
+/** How numbers are stored and multiplied; sums are float32. */
+export const PRECISIONS = ['fp32', 'mixed', 'matrix'] as const;
 export type Precision = (typeof PRECISIONS)[number];
 
 /** What every method has. */
@@ -103,7 +103,10 @@ const common = {
   /** Labelled patches a step, and as many unlabelled ones. */
   batch: v.optional(count, 2),
   patch: v.optional(triple, [32, 48, 32]),
-  /** 'mixed' stores feature maps and their gradients as bfloat16: half the memory, float32 arithmetic and weights. */
+  /**
+   * 'mixed' stores feature maps and their gradients as bfloat16: half the memory, float32 arithmetic and weights. 'matrix' has
+   * convolutions multiply float16 factors on the adapter's matrix units beside that, and scales the loss (engine/nn/loss_scale.ts).
+   */
   precision: v.optional(v.picklist(PRECISIONS), 'fp32'),
   /** Labelled cases set aside to choose the best weights: a number, or 'auto' (a fifth of them from five on). */
   validation: v.optional(v.union([v.literal('auto'), natural]), 'auto'),

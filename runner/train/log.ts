@@ -15,13 +15,15 @@ export interface ProgressView {
 
 /** Left out of the line where the loss has more than these. */
 const DETAILS = ['ce', 'dice', 'norm'];
+/** What a loss scale reports, whole numbers; the line leaves it out but for steps that were skipped. */
+const SCALING = ['loss_scale', 'skipped'];
 
 /** The line a person reads: rate, losses, time left, memory. */
 export function progressLine(view: ProgressView): string {
   const { step, steps, stepMs, hostMs, losses, dice, gpuBytes, stage } = view;
   const filled = Math.round((step / steps) * 20);
   const parts = Object.entries(losses)
-    .filter(([name]) => !('supervised' in losses && DETAILS.includes(name)))
+    .filter(([name]) => !SCALING.includes(name) && !('supervised' in losses && DETAILS.includes(name)))
     .map(([name, value]) => `${name.replaceAll('_', ' ')} ${value.toFixed(4)}`);
   return [
     `${stage} ${'█'.repeat(filled)}${'░'.repeat(20 - filled)} ${step}/${steps}`,
@@ -32,6 +34,7 @@ export function progressLine(view: ProgressView): string {
           `ETA ${duration(((steps - step) * stepMs) / 1000)}`,
         ]),
     parts.join(' '),
+    ...(losses.skipped > 0 ? [`${losses.skipped} skipped`] : []),
     ...(dice === null ? [] : [`val Dice ${dice.toFixed(3)}`]),
     `GPU ${bytes(gpuBytes)}`,
   ].join('  ');
@@ -40,9 +43,20 @@ export function progressLine(view: ProgressView): string {
 /** The line for logs and pipes: `time stage step/steps key=value …`. */
 export function plainLine(view: ProgressView, now: Date): string {
   const { step, steps, stepMs, losses, dice, stage } = view;
-  const values = Object.entries(losses).map(([name, value]) => `${name}=${value.toFixed(4)}`);
+  const values = Object.entries(losses).map(
+    ([name, value]) => `${name}=${SCALING.includes(name) ? value : value.toFixed(4)}`,
+  );
   const score = dice === null ? [] : [`dice=${dice.toFixed(3)}`];
   const rate =
     stepMs === null ? [] : [`step_ms=${stepMs.toFixed(1)}`, `eta_s=${Math.round(((steps - step) * stepMs) / 1000)}`];
   return [now.toISOString().replace(/\.\d+Z$/, 'Z'), stage, `${step}/${steps}`, ...values, ...score, ...rate].join(' ');
+}
+
+/** Said when a stage is over: the steps that overflow of float16 made it skip, undefined where there were none. */
+export function skippedNote(
+  { skipped, loss_scale }: Readonly<Record<string, number>>,
+  steps: number,
+): string | undefined {
+  if (!skipped) return undefined;
+  return `${skipped} of ${steps} steps changed nothing, as gradients overflowed float16 and the loss scale was halved; it is ${loss_scale} now`;
 }

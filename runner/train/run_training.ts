@@ -15,7 +15,7 @@ import { stagesOf } from './methods.ts';
 import { type CaseSource, type PreparedCases, prepareCases } from './prepare_cases.ts';
 import { writeModel, writeModelCard } from './run_model.ts';
 import { RUN_FILES, type RunStore, stageFile } from './run_store.ts';
-import type { Stage } from './stage.ts';
+import { assertPrecision, type Stage } from './stage.ts';
 import { takeOver } from './take_over.ts';
 import type { Trainer } from './trainer.ts';
 import { validationDice } from './validate.ts';
@@ -64,10 +64,11 @@ export interface TrainingResult {
 /**
  * A whole training run: reads and prepares the cases, resumes from the store's checkpoint when there is one, runs stage after
  * stage, validates, saves, and writes the model; a run that was finished before ends at once. Equal input gives equal bytes,
- * however often it was interrupted.
+ * however often it was interrupted. Errors: UsageError for a precision that the device lacks.
  */
 export async function runTraining(input: TrainingInput, events: TrainingEvents): Promise<TrainingResult> {
-  const { config, split, store } = input;
+  const { config, device, split, store } = input;
+  assertPrecision(device, config.precision);
   const hash = await runHash(config, split.hash);
   const stages = stagesOf(config);
   const saved = await readCheckpoint(store, hash);

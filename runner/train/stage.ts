@@ -1,9 +1,10 @@
 import type { Device } from '../../engine/device.ts';
+import { UsageError } from '../../engine/errors.ts';
 import { type Unet3d, unet3d } from '../../engine/nn/unet3d.ts';
 import type { UnetConfig } from '../../engine/nn/unet3d_config.ts';
 import type { PatchCase } from '../data/voxels.ts';
 import { logClassShares } from './class_prior.ts';
-import type { TrainConfig } from './config.ts';
+import type { Precision, TrainConfig } from './config.ts';
 import type { Trainer } from './trainer.ts';
 
 /** What a stage is made from. */
@@ -33,6 +34,26 @@ export interface Stage {
   create(input: Omit<StageInput, 'config'>): Promise<Trainer>;
 }
 
+/** What a precision means for a network. */
+export function precisionOf(precision: Precision): Pick<UnetConfig, 'storage' | 'products'> {
+  return {
+    ...(precision !== 'fp32' && { storage: 'bf16' as const }),
+    ...(precision === 'matrix' && { products: 'f16' as const }),
+  };
+}
+
+/** Errors: UsageError for a precision that needs matrix units on an adapter, called `name`, without. */
+export function assertPrecision(
+  { matrixUnit }: Pick<Device, 'matrixUnit'>,
+  precision: Precision,
+  name = 'this adapter',
+): void {
+  if (precision !== 'matrix' || matrixUnit) return;
+  throw new UsageError(
+    `precision matrix needs an adapter that multiplies float16 matrices with float32 sums (features shader-f16, subgroups and chromium-experimental-subgroup-matrix), and ${name} does not; use --precision mixed`,
+  );
+}
+
 /** What every method makes of the configuration's `network` for a data set; `model.json` holds the same. */
 export function networkConfig(
   { network, precision }: Pick<TrainConfig, 'network' | 'precision'>,
@@ -44,7 +65,7 @@ export function networkConfig(
     ...rest,
     ...(kernels && { kernels }),
     ...(strides && { strides }),
-    ...(precision === 'mixed' && { storage: 'bf16' as const }),
+    ...precisionOf(precision),
     inChannels,
     classes,
   };

@@ -1,6 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ProgressView, plainLine, progressLine } from '../../runner/train/log.ts';
+import { type ProgressView, plainLine, progressLine, skippedNote } from '../../runner/train/log.ts';
 
 const VIEW: ProgressView = {
   step: 150,
@@ -32,6 +32,20 @@ test('before the second step there is no rate, and without validation no Dice', 
   const view = { ...VIEW, step: 1, stepMs: null, dice: null };
   assert.is(progressLine(view), 'supervised ░░░░░░░░░░░░░░░░░░░░ 1/600  loss 0.2500 ce 0.1250  GPU 96.0 MiB');
   assert.is(plainLine(view, NOW), '2030-01-02T03:04:05Z supervised 1/600 loss=0.2500 ce=0.1250');
+});
+
+test('of a loss scale the line for terminals shows skipped steps only; the stage ends with a sentence on them', () => {
+  const losses = { ...VIEW.losses, loss_scale: 65536, skipped: 0 };
+  assert.is(progressLine({ ...VIEW, losses }), progressLine(VIEW));
+  assert.is(skippedNote(losses, 600), undefined);
+  const some = { ...losses, loss_scale: 8192, skipped: 3 };
+  assert.match(progressLine({ ...VIEW, losses: some }), / {2}loss 0\.2500 ce 0\.1250 {2}3 skipped {2}val Dice/);
+  assert.match(plainLine({ ...VIEW, losses: some }, NOW), / loss_scale=8192 skipped=3 /);
+  assert.is(
+    skippedNote(some, 600),
+    '3 of 600 steps changed nothing, as gradients overflowed float16 and the loss scale was halved; it is 8192 now',
+  );
+  assert.is(skippedNote(VIEW.losses, 600), undefined);
 });
 
 test.run();
