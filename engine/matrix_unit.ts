@@ -37,7 +37,7 @@ export function matrixUnitOf({ features, info }: MatrixAdapter): MatrixUnit | un
     return undefined;
   return [...subgroupMatrixConfigs]
     .filter(({ componentType, resultComponentType }) => componentType === 'f16' && resultComponentType === 'f32')
-    .filter(({ N, K }) => N % 4 === 0 && K % 4 === 0)
+    .filter(({ M, N, K }) => [M, N, K].every((extent) => extent % 4 === 0))
     .map(({ M, N, K }) => ({ m: M, n: N, k: K, subgroup: subgroupMaxSize }))
     .sort((a, b) => b.m * b.n * b.k - a.m * a.n * a.k)[0];
 }

@@ -10,6 +10,7 @@ import {
   WINOGRAD_WEIGHTS,
   winogradRow,
 } from './shared/row.ts';
+import { weightAt } from './shared/weight_at.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
 
 /** vec4 weights in one uniform binding: 64 KiB, the size every adapter has. */
@@ -145,18 +146,7 @@ struct Params {
 @group(0) @binding(1) var<storage, read> w: array<f32>;
 @group(0) @binding(2) var<storage, read_write> out: array<vec4f>;
 ${flatIndex}
-fn weight(tap: u32, row: u32, column: u32) -> f32 {
-  #if ${flip}
-  let t = p.taps - 1u - tap;
-  #else
-  let t = tap;
-  #endif
-  #if ${transpose}
-  return w[(t * p.cin + p.first + column) * p.pitch + row];
-  #else
-  return w[(t * p.cin + p.first + row) * p.pitch + column];
-  #endif
-}
+${weightAt({ transpose, flip })}
 #if ${winograd}
 const POINTS = array<vec3f, ${WINOGRAD_POINTS}>(${WINOGRAD_WEIGHTS.map((g) => `vec3f(${g.join(', ')})`).join(', ')});
 #endif

@@ -39,6 +39,9 @@ export function run(): void {
 
 export const gpuName = opened.name;
 
+/** Of the adapter; tests of what needs one say so and pass where there is none. */
+export const matrixUnit = opened.matrixUnit;
+
 /** A persistent tensor with a reference's values. */
 export function upload(
   device: Device,

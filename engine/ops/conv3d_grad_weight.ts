@@ -68,12 +68,19 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
   };
 }
 
-/** dw, in the input channels of x, = the sum of partial [chunks, taps x Cin padded x Cout in vec4, 4] over the chunks. */
-export function sumPartials(rec: Recording, partial: Tensor, problem: WeightGradient): void {
+/** dw, in the input channels of x, = the sum of partial [chunks, taps x Cin padded x Cout padded in vec4, 4] over the chunks. */
+export function sumPartials(
+  rec: Recording,
+  partial: Tensor,
+  problem: WeightGradient,
+  padded = { cin: problem.x.pitch, cout: problem.dw.pitch },
+): void {
   const { x, dw, firstIn: first = 0 } = problem;
   const [cin, rows, cout4] = [channels(x), dw.shape[3], dw.pitch / 4];
   const [chunks, stride] = partial.shape;
   const count = taps(problem) * cin * cout4;
-  const params = { count, chunks, cin, cin_padded: x.pitch, cout4, stride, rows, first };
+  const params = {
+    ...{ count, chunks, cin, cin_padded: padded.cin, cout4, cout4_padded: padded.cout / 4, stride, rows, first },
+  };
   rec.dispatch(sumPartialsKernel(), { partial, dw }, params, params.count);
 }

@@ -2,7 +2,9 @@ import { product } from '../shape.ts';
 import type { Choice } from '../ways.ts';
 import { direct } from './conv3d_direct.ts';
 import { rowSums } from './conv3d_grad_weight.ts';
+import { GRAD_WEIGHT_MATRIX_WAYS, gradWeightByWaste } from './conv3d_grad_weight_matrix.ts';
 import { gradWeightWindows } from './conv3d_grad_weight_windows.ts';
+import { byWaste, MATRIX_WAYS } from './conv3d_matrix.ts';
 import { type TiledTile, tiled } from './conv3d_tiled.ts';
 import { windows } from './conv3d_windows.ts';
 import { type Convolution, convolutionKey, inputChannels, type WeightGradient } from './convolution.ts';
@@ -35,11 +37,22 @@ const FEW_OUTPUTS = 2 ** 20;
 
 export const CONV3D: Choice<Convolution> = {
   op: 'conv3d',
-  ways: [...inWindows, ...uniformWinograd, ...uniform, ...storage, ...split, ...inBoxesWinograd, ...inBoxes],
+  ways: [
+    ...inWindows,
+    ...uniformWinograd,
+    ...uniform,
+    ...storage,
+    ...split,
+    ...inBoxesWinograd,
+    ...inBoxes,
+    ...MATRIX_WAYS,
+  ],
   key: (problem) => convolutionKey(problem, problem.x, problem.y, inputChannels(problem)),
-  usual: (device, { y }) => {
-    if (device.software) return [...inWindows, ...uniform, ...storage];
-    return product(y.shape) < FEW_OUTPUTS ? [...split, ...narrow] : [...inBoxes, ...narrow];
+  usual: (device, problem) => {
+    const { matrixUnit, software } = device;
+    const matrices = matrixUnit && problem.products === 'f16' ? byWaste(matrixUnit, problem) : [];
+    if (software) return [...matrices, ...inWindows, ...uniform, ...storage];
+    return [...matrices, ...(product(problem.y.shape) < FEW_OUTPUTS ? split : inBoxes), ...narrow];
   },
 };
 
@@ -49,7 +62,10 @@ const narrowRows = rows.slice(2);
 
 export const CONV3D_GRAD_WEIGHT: Choice<WeightGradient> = {
   op: 'conv3d_grad_weight',
-  ways: [gradWeightWindows, ...rows],
+  ways: [gradWeightWindows, ...rows, ...GRAD_WEIGHT_MATRIX_WAYS],
   key: (problem) => convolutionKey(problem, problem.x, problem.dy),
-  usual: (device) => (device.software ? [gradWeightWindows, ...rows] : narrowRows),
+  usual: ({ matrixUnit, software }, problem) => {
+    const matrices = matrixUnit && problem.products === 'f16' ? gradWeightByWaste(matrixUnit, problem) : [];
+    return [...matrices, ...(software ? [gradWeightWindows, ...rows] : narrowRows)];
+  },
 };

@@ -1,0 +1,233 @@
+import { type Kernel, kernel } from '../engine/kernel.ts';
+import type { MatrixUnit } from '../engine/matrix_unit.ts';
+import { product, type Triple } from '../engine/shape.ts';
+import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
+import { axesOf, matrixTypes } from './shared/matrix_unit.ts';
+import { normedInput } from './shared/normed.ts';
+import { weightAt } from './shared/weight_at.ts';
+import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
+
+export interface Conv3dMatrixTile {
+  unit: MatrixUnit;
+  /** Stride is 1. */
+  kernel: Triple;
+  /** The axis along which a matrix holds m voxels: 0 z, 1 y, 2 x. */
+  run: number;
+  /** Rows of m voxels that a subgroup owns along the first and the second of the other axes. */
+  rows: readonly [number, number];
+  /** Subgroups of a workgroup along those axes, and along output channels, n a subgroup. */
+  groups: readonly [number, number, number];
+  /** vec4 of float16 between the channels of one voxel and the next in workgroup memory, against bank conflicts. */
+  pad: number;
+  bias: boolean;
+  /** The input is x and `also`, joined along the channels. */
+  joined: boolean;
+  /** The last of the inputs is read through its norm and activation. */
+  normed: boolean;
+}
+
+/** Output voxels of a workgroup and of the input box it needs, [z, y, x]. */
+export function matrixBox({ unit, kernel, run, rows, groups }: Conv3dMatrixTile): { out: Triple; box: Triple } {
+  const { others } = axesOf(run);
+  const out = [unit.m, unit.m, unit.m];
+  others.forEach((axis, i) => {
+    out[axis] = rows[i] * groups[i];
+  });
+  return { out: out as unknown as Triple, box: out.map((n, axis) => n + kernel[axis] - 1) as unknown as Triple };
+}
+
+const subgroups = ({ groups }: Conv3dMatrixTile): number => groups[0] * groups[1] * groups[2];
+const voxelPitch = ({ unit, pad }: Conv3dMatrixTile): number => unit.k / 4 + pad;
+
+/** Bytes of workgroup memory: the input box in float16, and one matrix of sums a subgroup. */
+export function matrixTileBytes(tile: Conv3dMatrixTile): number {
+  const { m, n } = tile.unit;
+  return product(matrixBox(tile).box) * voxelPitch(tile) * 8 + subgroups(tile) * m * n * 4;
+}
+
+/**
+ * conv3d_matrix: y[n,o,co] = bias[co] + sum over taps t and ci of x[n, o - padding + t, ci] w[t,ci,co], the factors rounded to
+ * float16, on matrix units: m voxels of a row x k input channels by k input channels x n output channels.
+ *
+ * layout   x, y NDHWC in vec4; w as pack_weights_matrix leaves it
+ * owns     a workgroup: a box of rows x groups rows of m voxels x n groups[2] output channels; a subgroup: rows[0] x rows[1]
+ *          matrices of sums. k input channels at a time lie in workgroup memory with their halo
+ * cost     per subgroup, k input channels and tap along the row: a matrix of x for each of (rows[0] + 2)(rows[1] + 2) rows
+ *          (3 x 3 x 3 taps), used in up to 9 products; 9 matrices of w
+ * mirror   test/reference/conv3d.ts, of values that float16 holds
+ */
+export function conv3dMatrixKernel(v: Conv3dMatrixTile): Kernel {
+  const { m, n, k, subgroup } = v.unit;
+  const { run, others } = axesOf(v.run);
+  const [first, second] = others;
+  const { out, box } = matrixBox(v);
+  const pitch = voxelPitch(v);
+  const size = subgroup * subgroups(v);
+  const [k4, n4] = [k / 4, n / 4];
+  const [, , groupsN] = v.groups;
+  const axisNames = ['z', 'y', 'x'];
+  const extents = ['depth', 'height', 'width'];
+  /** Vec4 from one voxel of the box to the next along an axis: the row's axis is the innermost. */
+  const step = [pitch, pitch, pitch];
+  step[second] = box[run] * pitch;
+  step[first] = box[second] * box[run] * pitch;
+  const eachRow = (line: (i: number, j: number) => string) =>
+    repeat(v.rows[0], (i) => repeat(v.rows[1], (j) => line(i, j)));
+  /** Taps but for the one along the row, which a loop runs through. */
+  const taps = Array.from({ length: v.kernel[first] }, (_, a) =>
+    Array.from({ length: v.kernel[second] }, (_, b) => ({ a, b })),
+  ).flat();
+  const tapStep = [v.kernel[1] * v.kernel[2], v.kernel[2], 1];
+  const weightsOf = ({ a, b }: { a: number; b: number }) => `w_${a}_${b}`;
+  const products = (i: number, j: number) =>
+    taps
+      .map((tap) => ({ tap, row: i - tap.a, column: j - tap.b }))
+      .filter(({ row, column }) => row >= 0 && row < v.rows[0] && column >= 0 && column < v.rows[1])
+      .map(({ tap, row, column }) => {
+        const sum = `sum_${row}_${column}`;
+        return `${sum} = subgroupMatrixMultiplyAccumulate(values, ${weightsOf(tap)}, ${sum});`;
+      })
+      .join('\n');
+  const rowAxis = (i: number, j: number, axis: number) =>
+    axis === run
+      ? `box_${axisNames[axis]} + e / ${n4}u`
+      : `box_${axisNames[axis]} + ${axis === first ? `row_a + ${i}u` : `row_b + ${j}u`}`;
+  return kernel(
+    `conv3d_matrix_${v.kernel.join('')}`,
+    wgsl`
+${matrixTypes(v.unit)}
+struct Params {
+  count: u32, tiles_x: u32, tiles_y: u32, tiles_z: u32, groups: u32, blocks: u32,
+  depth: u32, height: u32, width: u32, cin: u32, own4: u32,
+  out_depth: u32, out_height: u32, out_width: u32, cout4: u32, pad_z: u32, pad_y: u32, pad_x: u32, slope: f32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> w: array<vec4h>;
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+#if ${v.bias}
+@group(0) @binding(4) var<storage, read> bias: array<vec4f>;
+#endif
+${joinedInput(v, 5)}
+${normedInput(v.normed, 6)}
+var<workgroup> tile: array<vec4h, ${product(box) * pitch}>;
+var<workgroup> sums: array<vec4f, ${subgroups(v) * m * n4}>;
+
+@compute @workgroup_size(${size})
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+  @builtin(subgroup_id) subgroup: u32,
+  @builtin(subgroup_invocation_id) lane: u32,
+) {
+  let i = group.y * grid.x + group.x;
+  if (i >= p.count) { return; }
+  let block = (i % p.groups) * ${groupsN}u + subgroup % ${groupsN}u;
+  var rest = i / p.groups;
+  let box_x = (rest % p.tiles_x) * ${out[2]}u;
+  rest = rest / p.tiles_x;
+  let box_y = (rest % p.tiles_y) * ${out[1]}u;
+  rest = rest / p.tiles_y;
+  let box_z = (rest % p.tiles_z) * ${out[0]}u;
+  let n = rest / p.tiles_z;
+  let row_a = (subgroup / ${groupsN * v.groups[1]}u) * ${v.rows[0]}u;
+  let row_b = ((subgroup / ${groupsN}u) % ${v.groups[1]}u) * ${v.rows[1]}u;
+
+  ${eachRow((a, b) => `var sum_${a}_${b} = Sums();`)}
+  let cin4 = (p.cin + 3u) / 4u;
+  for (var chunk = 0u; chunk < (cin4 + ${k4 - 1}u) / ${k4}u; chunk++) {
+    workgroupBarrier();
+    let real = chunk * ${k4}u + local % ${k4}u < cin4;
+    let ci = min(chunk * ${k4}u + local % ${k4}u, cin4 - 1u);
+    ${inputNorm(v, 'norm', 'n')}
+    for (var j = local / ${k4}u; j < ${product(box)}u; j += ${size / k4}u) {
+      let hx = j % ${box[2]}u;
+      let hy = (j / ${box[2]}u) % ${box[1]}u;
+      let hz = j / ${box[1] * box[2]}u;
+      let xx = i32(box_x + hx) - i32(p.pad_x);
+      let yy = i32(box_y + hy) - i32(p.pad_y);
+      let zz = i32(box_z + hz) - i32(p.pad_z);
+      let inside = real && xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
+      let at = ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx);
+      let value = select(vec4f(0.0), ${inputAt(v, 'select(0u, at, inside)', 'norm')}, inside);
+      tile[hz * ${step[0]}u + hy * ${step[1]}u + hx * ${step[2]}u + local % ${k4}u] = vec4h(value);
+    }
+    workgroupBarrier();
+    for (var t = 0u; t < ${v.kernel[run]}u; t++) {
+      let tap = chunk * ${product(v.kernel)}u + t * ${tapStep[run]}u;
+      ${taps
+        .map((tap) => {
+          const at = `((tap + ${tap.a * tapStep[first] + tap.b * tapStep[second]}u) * p.blocks + block) * ${k * n4}u`;
+          return `let ${weightsOf(tap)} = subgroupMatrixLoad<Right, row_major>(&w, ${at}, ${n4}u);`;
+        })
+        .join('\n')}
+      let corner = row_a * ${step[first]}u + row_b * ${step[second]}u + t * ${pitch}u;
+      ${repeat(v.rows[0] + v.kernel[first] - 1, (a) =>
+        repeat(
+          v.rows[1] + v.kernel[second] - 1,
+          (b) => `{
+        let values = subgroupMatrixLoad<Left, row_major>(&tile, corner + ${a * step[first] + b * step[second]}u, ${pitch}u);
+        ${products(a, b)}
+      }`,
+        ),
+      )}
+    }
+  }
+  ${eachRow(
+    (a, b) => `{
+    subgroupMatrixStore<row_major>(&sums, subgroup * ${m * n4}u, sum_${a}_${b}, ${n4}u);
+    workgroupBarrier();
+    for (var e = lane; e < ${m * n4}u; e += ${subgroup}u) {
+      let oz = ${rowAxis(a, b, 0)};
+      let oy = ${rowAxis(a, b, 1)};
+      let ox = ${rowAxis(a, b, 2)};
+      let co = block * ${n4}u + e % ${n4}u;
+      if (${['z', 'y', 'x'].map((axis, at) => `o${axis} < p.out_${extents[at]}`).join(' && ')} && co < p.cout4) {
+        let to = (((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + co;
+        y[to] = sums[subgroup * ${m * n4}u + e]${v.bias ? ' + bias[co]' : ''};
+      }
+    }
+    workgroupBarrier();
+  }`,
+  )}
+}
+`,
+  );
+}
+
+/**
+ * pack_weights_matrix: weights [taps, Cin, Cout] as matrices k x n of float16, one after the other: for each k input channels,
+ * each tap and each n output channels; zeros behind the last channels. transpose, flip and first as in pack_weights.
+ *
+ * layout   flat; one invocation a vec4 of `out`
+ * mirror   test/ops/conv3d_matrix.test.ts (through every convolution and input gradient)
+ */
+export function packWeightsMatrixKernel(options: { unit: MatrixUnit; transpose: boolean; flip: boolean }): Kernel {
+  const { transpose, flip } = options;
+  const { n, k } = options.unit;
+  return kernel(
+    `pack_weights_matrix${transpose ? '_transposed' : ''}${flip ? '_flipped' : ''}`,
+    wgsl`
+enable f16;
+struct Params { count: u32, taps: u32, rows: u32, columns: u32, blocks: u32, pitch: u32, cin: u32, first: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> w: array<f32>;
+@group(0) @binding(2) var<storage, read_write> out: array<vec4h>;
+${weightAt({ transpose, flip })}
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let matrix = i / ${(k * n) / 4}u;
+  let tap = (matrix / p.blocks) % p.taps;
+  let row = (matrix / (p.blocks * p.taps)) * ${k}u + (i / ${n / 4}u) % ${k}u;
+  let column = (matrix % p.blocks) * ${n}u + (i % ${n / 4}u) * 4u;
+  var value = vec4h(0.0);
+  for (var c = 0u; c < 4u; c++) {
+    if (row < p.rows && column + c < p.columns) { value[c] = f16(weight(tap, row, column + c)); }
+  }
+  out[i] = value;
+}
+`,
+  );
+}
