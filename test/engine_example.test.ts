@@ -62,7 +62,9 @@ const INTERNAL = [
   ...[
     'conv3d_direct',
     'conv3d_grad_weight',
+    'conv3d_grad_weight_matrix',
     'conv3d_grad_weight_windows',
+    'conv3d_matrix',
     'conv3d_tiled',
     'conv3d_tiles',
     'conv3d_ways',

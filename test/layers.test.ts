@@ -30,9 +30,12 @@ const RULES: Rule[] = [
   { files: nn, may: [core, shaders, ops, nn] },
   { files: action, may: [core, shaders, ops, nn, action] },
   { files: baselines, may: [core, shaders, ops, nn, action, baselines] },
-  { files: /^shaders\/shared\//, may: [/^shaders\/shared\//, /^engine\/shape\.ts$/, /^wgsl-preprocessor\//] },
+  {
+    files: /^shaders\/shared\//,
+    may: [/^shaders\/shared\//, /^engine\/(matrix_unit|shape)\.ts$/, /^wgsl-preprocessor\//],
+  },
   // A kernel may take constants and functions of the kernels it works with.
-  { files: shaders, may: [shaders, /^engine\/(kernel|shape)\.ts$/] },
+  { files: shaders, may: [shaders, /^engine\/(kernel|matrix_unit|shape)\.ts$/] },
   {
     files: hostless,
     may: [/^engine\//, shaders, hostless, /^(valibot|nifti-reader-js|h5wasm)$/],

@@ -116,7 +116,7 @@ function problemsOf(s: UnetSettings): string[] {
   const ragged = s.channels.filter((n) => n % 4 !== 0);
   want(
     s.storage === 'f32' || ragged.length === 0,
-    `${ragged.join(', ')} channels cannot be stored as bf16 (precision mixed); use multiples of 4, or f32 (precision fp32)`,
+    `${ragged.join(', ')} channels cannot be stored as bf16 (precision mixed or matrix); use multiples of 4, or f32 (precision fp32)`,
   );
   want(s.dropout >= 0 && s.dropout < 1, `dropout is ${s.dropout}, not in [0, 1)`);
   return problems;

@@ -40,8 +40,8 @@ export interface HostInput {
 }
 
 /** Uniform noise; an op's inputs and its output gradient should differ in `seed`. */
-export function noiseInput(label: string, shape: readonly number[], seed: number): HostInput {
-  return { label, shape, data: noise(product(shape), seed) };
+export function noiseInput(label: string, shape: readonly number[], seed: number, bits?: number): HostInput {
+  return { label, shape, data: noise(product(shape), seed, bits) };
 }
 
 export interface GradientPass {
@@ -56,6 +56,8 @@ export interface GradientPass {
 export interface Differentiable {
   readonly inputs: readonly HostInput[];
   readonly output: readonly number[];
+  /** Of the output's gradient behind the point; default all. */
+  readonly bits?: number;
   readonly flops: number;
   record(rec: Recording, inputs: readonly Tensor[]): Tensor;
   readonly gradients: readonly GradientPass[];
@@ -78,7 +80,7 @@ export function differentiable(device: Device, op: Differentiable): KernelCase {
   const grads = op.inputs.map(({ label, shape }, i) =>
     op.gradients.some(({ leaves }) => leaves.includes(i)) ? device.tensor(shape, `d${label}`) : undefined,
   );
-  const dyValues = noise(product(op.output), DY_SEED);
+  const dyValues = noise(product(op.output), DY_SEED, op.bits);
   const dy = device.tensor(op.output, 'dy', { data: dyValues });
   const sum = (tensors: readonly Tensor[]) => tensors.reduce((bytes, t) => bytes + storedBytes(t), 0);
   const forward: Pass = {

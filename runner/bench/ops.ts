@@ -1,5 +1,5 @@
 import type { KernelOp } from './case.ts';
-import { conv3dOp, convTranspose3dOp } from './ops/convolution.ts';
+import { conv3dF16Op, conv3dOp, convTranspose3dOp } from './ops/convolution.ts';
 import { lossOp } from './ops/loss.ts';
 import { matmulOp } from './ops/matmul.ts';
 import { maxPool3dOp } from './ops/max_pool3d.ts';
@@ -11,6 +11,7 @@ import type { KernelOpName } from './shapes.ts';
 /** Everything that `bench kernels` can time. */
 export const OPS: Readonly<Record<KernelOpName, KernelOp>> = {
   conv3d: conv3dOp,
+  conv3d_f16: conv3dF16Op,
   conv_transpose3d: convTranspose3dOp,
   norm: normOp,
   max_pool3d: maxPool3dOp,

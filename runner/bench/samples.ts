@@ -28,15 +28,15 @@ export function places(total: number, count: number, seed = 1): number[] {
   return [...new Set([0, total - 1, ...inner])];
 }
 
-/** Uniform in [-1, 1), multiples of 2^-23 (mulberry32): fast, since whole volumes are made of it. */
-export function noise(count: number, seed: number): Float32Array<ArrayBuffer> {
+/** Uniform in [-1, 1), multiples of 2^-bits (mulberry32): fast, since whole volumes are made of it. */
+export function noise(count: number, seed: number, bits = 23): Float32Array<ArrayBuffer> {
   const values = new Float32Array(count);
   let state = Math.imul(seed, 0x9e3779b9) >>> 0;
   for (let i = 0; i < count; i++) {
     state = (state + 0x6d2b79f5) >>> 0;
     let t = Math.imul(state ^ (state >>> 15), 1 | state);
     t = (t + Math.imul(t ^ (t >>> 7), 61 | t)) ^ t;
-    values[i] = ((t ^ (t >>> 14)) >>> 8) / 2 ** 23 - 1;
+    values[i] = ((t ^ (t >>> 14)) >>> (31 - bits)) / 2 ** bits - 1;
   }
   return values;
 }

@@ -8,6 +8,7 @@ import { padChannels, product, type Triple } from '../../engine/shape.ts';
 /** The ops that can be timed, runner/bench/ops.ts. */
 export const KERNEL_OPS = [
   'conv3d',
+  'conv3d_f16',
   'conv_transpose3d',
   'norm',
   'max_pool3d',
@@ -39,7 +40,8 @@ export type KernelShape = v.InferOutput<typeof Shape>;
 
 /** Axes of the first input, and whether `out` is needed. */
 const WANTED: Record<KernelOpName, { axes: number; out: boolean }> = {
-  ...{ conv3d: { axes: 5, out: true }, conv_transpose3d: { axes: 5, out: true }, matmul: { axes: 2, out: true } },
+  ...{ conv3d: { axes: 5, out: true }, conv3d_f16: { axes: 5, out: true } },
+  ...{ conv_transpose3d: { axes: 5, out: true }, matmul: { axes: 2, out: true } },
   ...{ norm: { axes: 5, out: false }, max_pool3d: { axes: 5, out: false }, concat: { axes: 5, out: false } },
   ...{ loss: { axes: 5, out: false }, softmax: { axes: 5, out: false }, add: { axes: 5, out: false } },
   sgd: { axes: 1, out: false },
@@ -70,14 +72,19 @@ export const PEER_SHAPES: readonly KernelShape[] = [
   { op: 'conv3d', name: 'B', input: [1, 32, 48, 32, 8], out: 8 },
 ];
 
-/** A and B, a square matrix product, and everything of a U-Net's training step. */
-export function defaultShapes(software: boolean): KernelShape[] {
+/**
+ * A and B, a square matrix product, and everything of a U-Net's training step; on GPUs with matrix units its convolutions by
+ * these too.
+ */
+export function defaultShapes(software: boolean, matrixUnit = false): KernelShape[] {
   const side = software ? 256 : 2048;
   const square: KernelShape = { op: 'matmul', name: `${side}^3`, input: [side, side], out: side };
   const network = software
     ? unetShapes([8, 16, 32, 64], 2, [32, 48, 32])
     : unetShapes([16, 32, 64, 128, 256], 2, [80, 112, 112]);
-  return [...PEER_SHAPES, ...network, square];
+  const wide = network.filter(({ op, input, kernel }) => op === 'conv3d' && input[4] > 1 && !kernel);
+  const rounded = matrixUnit && !software ? wide.map((shape): KernelShape => ({ ...shape, op: 'conv3d_f16' })) : [];
+  return [...PEER_SHAPES, ...network, ...rounded, square];
 }
 
 /** The kernels of one training step of a U-Net of the usual kind (two blocks a level, transposed convolutions), each once. */

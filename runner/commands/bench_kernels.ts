@@ -59,7 +59,7 @@ export async function benchKernelsCommand(
   const given = list === undefined ? undefined : parseShapes(await readJson(list), list);
   const report = await benchSession(options, async ({ device, opened, clock, place, status, peaks: measure }) => {
     if (baseline) requireSameAdapter(baseline, place, file as string);
-    const shapes = chosen(given ?? defaultShapes(opened.software), options.ops);
+    const shapes = chosen(given ?? defaultShapes(opened.software, opened.matrixUnit !== undefined), options.ops);
     const peaks = await measure();
     const effort = effortFor(opened.software, options.repeats);
     const tell = (row: KernelRow) => status.tell(kernelLine(row));
@@ -87,10 +87,14 @@ async function byEveryWay<T>(
   const { choose, everyWay } = forceWays();
   const device = new Device(opened.device, { ...opened, choose });
   try {
-    const { conv3d, conv_transpose3d, ...others } = OPS;
+    const { conv3d, conv3d_f16, conv_transpose3d, ...others } = OPS;
     return await body({
       device,
-      ops: { ...others, conv3d: everyWay(conv3d), conv_transpose3d: everyWay(conv_transpose3d) },
+      ops: {
+        ...others,
+        ...{ conv3d: everyWay(conv3d), conv3d_f16: everyWay(conv3d_f16) },
+        conv_transpose3d: everyWay(conv_transpose3d),
+      },
     });
   } finally {
     device.destroy();

@@ -72,7 +72,7 @@ export async function searchWays(
   const { choice } = tunable;
   const [first, ...rest] = inOrder(device, tunable, problem);
   const output = tunable.output(problem);
-  const terms = tunable.terms(problem);
+  const sums = { terms: tunable.terms(problem), rounds: tunable.rounds(problem) };
   const wrong: WrongWay[] = [];
   const families = createFamilies();
   const reference = await createTrial(device, first, problem, output);
@@ -113,7 +113,7 @@ export async function searchWays(
     let kept = false;
     try {
       trial = await createTrial(device, way, problem, output);
-      const { error, tolerance } = compareResults(output, await trial.result(), expected, terms);
+      const { error, tolerance } = compareResults(output, await trial.result(), expected, sums);
       if (error > tolerance) {
         const why = `${choice.op} ${first.name} and it differ by ${error.toExponential(1)} where ${tolerance.toExponential(1)} is allowed`;
         wrong.push({ way: way.name, why });

@@ -48,11 +48,19 @@ export interface Comparison {
 /** Spacing of bfloat16 values, relative to them: results that hardly differ may be rounded to neighbours. */
 const HALF_SPACING = 2 ** -7;
 
+/** What rounding both factors of every product to float16 changes at most, relative to the largest of many sums. */
+const HALF_FACTORS = 2 ** -9;
+
 /** Whether two elements share a word (bfloat16). */
 const isHalf = (t: Tensor): boolean => storedBytes(t) < 4 * storedElements(t);
 
 /** Largest difference of two computations of the same sums into `t`, and what float32 and rounding let both be off by. */
-export function compareResults(t: Tensor, actual: Float32Array, expected: Float32Array, terms: number): Comparison {
+export function compareResults(
+  t: Tensor,
+  actual: Float32Array,
+  expected: Float32Array,
+  { terms, rounds }: { readonly terms: number; readonly rounds: boolean },
+): Comparison {
   let error = 0;
   let scale = 0;
   for (let i = 0; i < expected.length; i++) {
@@ -60,7 +68,8 @@ export function compareResults(t: Tensor, actual: Float32Array, expected: Float3
     if (!(difference <= error)) error = Number.isNaN(difference) ? Infinity : difference;
     scale = Math.max(scale, Math.abs(expected[i]));
   }
-  return { error, tolerance: (2 * toleranceOf(terms) + (isHalf(t) ? HALF_SPACING : 0)) * scale };
+  const rounding = (isHalf(t) ? HALF_SPACING : 0) + (rounds ? HALF_FACTORS : 0);
+  return { error, tolerance: (2 * toleranceOf(terms) + rounding) * scale };
 }
 
 const BLOCKS = 64;

@@ -11,6 +11,8 @@ export interface Tunable<Problem = unknown> {
   output(problem: Problem): Tensor;
   /** Length of the sums behind one result. */
   terms(problem: Problem): number;
+  /** Whether ways may round the factors of products to float16. */
+  rounds(problem: Problem): boolean;
   /** Problems of one group and about one size rank their ways about alike. */
   likeness(problem: Problem): { readonly group: string; readonly size: number };
   /** As tables show it. */
@@ -20,8 +22,8 @@ export interface Tunable<Problem = unknown> {
 const arrow = ({ shape, dtype }: Tensor, to: number, kernel: readonly number[]) =>
   `${shape.join('x')} -> ${to}, kernel ${kernel.join('x')}${dtype === 'f32' ? '' : `, ${dtype}`}`;
 
-const alike = ({ kernel, stride, x }: Geometry & { x: Tensor }, { shape }: Tensor) => ({
-  group: `${kernel.join('x')} ${stride.join('x')} ${x.dtype}`,
+const alike = ({ kernel, stride, products, x }: Geometry & { x: Tensor }, { shape }: Tensor) => ({
+  group: `${kernel.join('x')} ${stride.join('x')} ${x.dtype} ${products}`,
   size: product(shape),
 });
 
@@ -32,6 +34,7 @@ const conv3d: Tunable<Convolution> = {
   choice: CONV3D,
   output: ({ y }) => y,
   terms: (problem) => taps(problem) * inputs(problem),
+  rounds: ({ products }) => products === 'f16',
   likeness: (problem) => alike(problem, problem.y),
   text: (problem) => {
     const { x, y, kernel, flip } = problem;
@@ -44,6 +47,7 @@ const conv3dGradWeight: Tunable<WeightGradient> = {
   choice: CONV3D_GRAD_WEIGHT,
   output: ({ dw }) => dw,
   terms: ({ dy }) => rows(dy),
+  rounds: ({ products }) => products === 'f16',
   likeness: (problem) => alike(problem, problem.dy),
   text: ({ x, dy, kernel }) => arrow(x, dy.shape[4], kernel),
 };

@@ -58,8 +58,16 @@ test("a U-Net's shapes are those of its weights", () => {
   assert.equal([...of('conv3d')].sort(), [...weights(/(conv|head)\.weight$/)].sort());
   assert.equal([...of('conv_transpose3d')].sort(), [...weights(/up\.weight$/)].sort());
   assert.ok(shapes.some(({ op, input }) => op === 'sgd' && input[0] > 350_000 && input[0] < 352_000));
-  for (const software of [true, false]) {
-    const list = defaultShapes(software);
+  for (const [software, matrixUnit] of [
+    [true, true],
+    [false, false],
+    [false, true],
+  ]) {
+    const list = defaultShapes(software, matrixUnit);
+    assert.is(
+      list.some(({ op }) => op === 'conv3d_f16'),
+      matrixUnit && !software,
+    );
     assert.equal(parseShapes(JSON.parse(JSON.stringify(list)), 'shapes.json'), list);
     const keys = list.map(({ op, name }) => `${op} ${name}`);
     assert.is(new Set(keys).size, keys.length, 'a name for each, or a baseline could not find it');

@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { commandText } from '../../engine/command.ts';
 import type { Device } from '../../engine/device.ts';
+import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 import { conv3dJoined } from '../../engine/ops/conv3d.ts';
 import { MATRIX_WAYS, matrices } from '../../engine/ops/conv3d_matrix.ts';
 import type { Convolution } from '../../engine/ops/convolution.ts';
@@ -20,6 +21,7 @@ import { leakyRelu } from '../reference/leaky_relu.ts';
 import * as norm from '../reference/norm.ts';
 import { slice } from '../reference/slice.ts';
 import { halves, saySkipped, testable } from './halves.ts';
+import { emulateMatrices, NVIDIA, UNLIKE } from './matrix_emulation.ts';
 
 interface Case {
   readonly name: string;
@@ -39,7 +41,7 @@ function taken(rec: Recording, way: Way<Convolution>, problem: Omit<Convolution,
 }
 
 function plain(): Case {
-  const [x, w, bias] = [halves([2, 4, 9, 30, 6], 1), halves([3, 3, 3, 6, 20], 2), halves([20], 3)];
+  const [x, w, bias] = [halves([2, 4, 7, 30, 14], 1), halves([3, 3, 3, 14, 20], 2), halves([20], 3)];
   const padding = [1, 1, 1] as const;
   return {
     name: 'with bias, channels that fill no matrix',
@@ -48,27 +50,27 @@ function plain(): Case {
       taken(rec, way, {
         ...{ kernel: [3, 3, 3], padding, transpose: false, flip: false },
         ...{ x: upload(device, x, 'x'), w: upload(device, w, 'w'), bias: upload(device, bias, 'bias') },
-        y: rec.tensor([2, 4, 9, 30, 20], 'y'),
+        y: rec.tensor([2, 4, 7, 30, 20], 'y'),
       }),
   };
 }
 
 function adjoint(): Case {
-  const [dy, w] = [halves([1, 7, 18, 9, 16], 4), halves([3, 1, 3, 28, 16], 5)];
-  const dx = reference.conv3dGradInput(dy, w, [1, 7, 18, 9, 28], { stride: STRIDE, padding: [1, 0, 1] });
+  const [dy, w] = [halves([1, 15, 14, 10, 16], 4), halves([3, 1, 3, 72, 16], 5)];
+  const dx = reference.conv3dGradInput(dy, w, [1, 15, 14, 10, 72], { stride: STRIDE, padding: [1, 0, 1] });
   return {
     name: 'an input gradient of some of the channels, no taps along y',
-    expected: slice(dx, 12, 28),
+    expected: slice(dx, 12, 72),
     record: (rec, device, way) =>
       taken(rec, way, {
         ...{ kernel: [3, 1, 3], padding: [1, 0, 1], transpose: true, flip: true, firstIn: 12 },
-        ...{ x: upload(device, dy, 'dy'), w: upload(device, w, 'w'), y: rec.tensor([1, 7, 18, 9, 16], 'dx') },
+        ...{ x: upload(device, dy, 'dy'), w: upload(device, w, 'w'), y: rec.tensor([1, 15, 14, 10, 60], 'dx') },
       }),
   };
 }
 
 function joined(): Case {
-  const [x, also, w] = [halves([1, 5, 6, 17, 12], 6), halves([1, 5, 6, 17, 7], 7), halves([3, 3, 3, 19, 8], 8)];
+  const [x, also, w] = [halves([1, 5, 6, 17, 12], 6), halves([1, 5, 6, 17, 19], 7), halves([3, 3, 3, 31, 16], 8)];
   return {
     name: 'of two tensors stored in bfloat16, no padding',
     expected: reference.conv3d(concat([x, also]), w, null, { stride: STRIDE, padding: [0, 0, 0] }),
@@ -78,7 +80,7 @@ function joined(): Case {
       return taken(rec, way, {
         ...{ kernel: [3, 3, 3], padding: [0, 0, 0], transpose: false, flip: false },
         ...{ x: stored(x, 'x'), also: stored(also, 'also'), w: upload(device, w, 'w') },
-        y: rec.tensor([1, 3, 4, 15, 8], 'y'),
+        y: rec.tensor([1, 3, 4, 15, 16], 'y'),
       });
     },
   };
@@ -93,6 +95,38 @@ const SMALL = [
   { run: 0, rows: [2, 1], groups: [1, 2, 1], pad: 0 },
 ] as const;
 
+/** Tests ways one by one on a unit, which is emulated where the adapter has another one or none. */
+function testWays(unit: MatrixUnit, ways: readonly Way<Convolution>[]): void {
+  const emulate = unit !== matrixUnit;
+  const what = `${emulate ? 'emulated ' : ''}units ${unit.m} x ${unit.n} x ${unit.k}`;
+  for (const [i, way] of ways.entries()) {
+    gpuTest(
+      `conv3d '${way.name}' on ${what} equals the reference`,
+      async (device) => {
+        for (let k = 0; k < CASES.length; k++) {
+          const { name, expected, record } = CASES[(i + k) % CASES.length];
+          let y: Tensor | undefined;
+          const results = await compute(device, (rec): Record<string, Tensor> => {
+            y = record(rec, device, way);
+            if (emulate) emulateMatrices(rec, unit);
+            return y ? { y } : {};
+          });
+          if (!y) continue;
+          assertClose(`conv3d '${way.name}' on ${what} ${name}`, results.y, expected, { terms: 27 * 31 });
+          return;
+        }
+        assert.unreachable(`${way.name} serves none of the cases, so nothing was tested`);
+      },
+      { software: true, matrixUnit: unit },
+    );
+  }
+}
+
+testWays(UNLIKE, MATRIX_WAYS);
+NVIDIA.forEach((unit, i) => {
+  testWays(unit, [matrices({ ...SMALL[i + 1], rows: [2, 2] })]);
+});
+
 if (!matrixUnit) {
   test('this adapter has no matrix units: none of the ways that use them serves a problem', () => {
     saySkipped('conv3d on matrix units');
@@ -100,23 +134,7 @@ if (!matrixUnit) {
     assert.ok(MATRIX_WAYS.every((way) => !way.serves({ limits: {} } as Device, problem)));
   });
 } else {
-  for (const [i, way] of testable(matrixUnit, MATRIX_WAYS, SMALL.map(matrices)).entries()) {
-    gpuTest(`conv3d '${way.name}' equals the reference`, async (device) => {
-      let computed = 0;
-      for (let k = 0; k < CASES.length && computed < 2; k++) {
-        const { name, expected, record } = CASES[(i + k) % CASES.length];
-        let y: Tensor | undefined;
-        const results = await compute(device, (rec): Record<string, Tensor> => {
-          y = record(rec, device, way);
-          return y ? { y } : {};
-        });
-        if (!y) continue;
-        assertClose(`conv3d '${way.name}' ${name}`, results.y, expected, { terms: 27 * 19 });
-        computed++;
-      }
-      assert.ok(computed > 0, `${way.name} serves none of the cases, so nothing was tested`);
-    });
-  }
+  testWays(matrixUnit, testable(matrixUnit, MATRIX_WAYS, SMALL.map(matrices)));
 
   gpuTest(
     'a convolution takes matrix units only where it is told to, and reads through norms with them',

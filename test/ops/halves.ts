@@ -10,7 +10,7 @@ export function halves(shape: number[], seed: number): Dense {
 /** Says where nothing is computed, and why. */
 export function saySkipped(what: string): void {
   console.log(
-    `${what} was not computed: this adapter has no matrix units (NVIDIA, Intel and Apple GPUs have, and Mesa's lavapipe from 24.2 on)`,
+    `${what} was not computed: this adapter offers no matrix units (of software adapters, lavapipe of Mesa 26 does)`,
   );
 }
 
