@@ -66,7 +66,7 @@ gpuTest('a model of a mixed run says so on its card; ragged channels are refused
   const ragged = trainConfig({ precision: 'mixed', network: { channels: [6, 8] } });
   assert.throws(
     () => unet3d(networkConfig(ragged, 1, 2)),
-    /6 channels cannot be stored as bf16 \(precision mixed\); use multiples of 4/,
+    /6 channels cannot be stored as bf16 \(precision mixed or matrix\); use multiples of 4/,
   );
 });
 
