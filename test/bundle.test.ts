@@ -46,7 +46,7 @@ if (FITS) {
       const unknown = await action3d('bench/none').catch((failure) => failure);
       assert.is(unknown.code, 2);
       assert.match(unknown.stderr, /^error: there is no bench\/none; there are bench\/everything bench\/hippocampus /);
-      const { stdout } = await action3d('bench/everything', '-o', 'measured', '--only', 'doctor');
+      const { stdout } = await action3d('bench/everything', '-o', 'measured', '--only', 'doctor', '--gpu', 'auto');
       assert.match(stdout, /^doctor +done/m);
       assert.match(await readFile(join(folder, 'work', 'measured', 'doctor.txt'), 'utf8'), /self test/);
       const licences = await readdir(join(moved, 'licences'));
