@@ -97,7 +97,7 @@ export {
 } from './nn/create_optimiser.ts';
 export { emaUpdate } from './nn/ema.ts';
 export * as init from './nn/init.ts';
-export { type Learned, type Learner, learn, learnApart } from './nn/learn.ts';
+export { createLearning, type Learned, type Learner, type Learning, learn, learnApart } from './nn/learn.ts';
 export { createLossScale, type LossScale, type LossScaleOptions } from './nn/loss_scale.ts';
 export * from './nn/losses.ts';
 export type { Optimiser } from './nn/optimiser.ts';

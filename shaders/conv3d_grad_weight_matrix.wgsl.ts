@@ -1,7 +1,8 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { MatrixUnit } from '../engine/matrix_unit.ts';
 import { product, type Triple } from '../engine/shape.ts';
-import { axesOf, matrixTypes } from './shared/matrix_unit.ts';
+import { boxCorner, boxVoxel, inputVoxel } from './shared/box.ts';
+import { axesOf, matrixTypes, stepsIn, tapSteps, tapsAcross, tripleOf, withHalo } from './shared/matrix_unit.ts';
 import { activated, normedInput, normOf } from './shared/normed.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
@@ -22,13 +23,8 @@ export interface GradWeightMatrixTile {
 
 /** Voxels of dy taken at a time, and of x that they meet, [z, y, x]. */
 export function gradWeightBox({ unit, kernel, run, rows }: GradWeightMatrixTile): { taken: Triple; box: Triple } {
-  const { others } = axesOf(run);
-  const taken = [unit.k, unit.k, unit.k];
-  others.forEach((axis, i) => {
-    taken[axis] = rows[i];
-  });
-  const box = taken.map((n, axis) => n + kernel[axis] - 1);
-  return { taken: taken as unknown as Triple, box: box as unknown as Triple };
+  const taken = tripleOf(axesOf(run), unit.k, rows);
+  return { taken, box: withHalo(taken, kernel) };
 }
 
 /** Invocations of a workgroup. */
@@ -54,25 +50,17 @@ export function gradWeightBytes(tile: GradWeightMatrixTile): number {
  */
 export function conv3dGradWeightMatrixKernel(v: GradWeightMatrixTile): Kernel {
   const { m, n } = v.unit;
-  const { run, others } = axesOf(v.run);
+  const axes = axesOf(v.run);
+  const { run, others } = axes;
   const [first, second] = others;
   const { taken, box } = gradWeightBox(v);
   const size = gradWeightSize(v);
   const [m4, n4] = [m / 4, n / 4];
   /** vec4 of a voxel's channels in workgroup memory. */
   const [x4, g4] = [v.inputs * m4, v.outputs * n4];
-  /** vec4 from one voxel to the next along an axis: the row's axis is the innermost. */
-  const stepsIn = (extents: Triple, pitch: number) => {
-    const step = [pitch, pitch, pitch];
-    step[second] = extents[run] * pitch;
-    step[first] = extents[second] * extents[run] * pitch;
-    return step;
-  };
-  const [stepX, stepG] = [stepsIn(box, x4), stepsIn(taken, g4)];
-  const taps = Array.from({ length: v.kernel[first] }, (_, a) =>
-    Array.from({ length: v.kernel[second] }, (_, b) => ({ a, b })),
-  ).flat();
-  const tapStep = [v.kernel[1] * v.kernel[2], v.kernel[2], 1];
+  const [stepX, stepG] = [stepsIn(box, axes, x4), stepsIn(taken, axes, g4)];
+  const taps = tapsAcross(v.kernel, axes);
+  const tapStep = tapSteps(v.kernel);
   /** Loads of x at row `b`, for every tap along the first axis; each serves the rows of dy that its taps reach. */
   const loads = (b: number) =>
     repeat(
@@ -80,11 +68,7 @@ export function conv3dGradWeightMatrixKernel(v: GradWeightMatrixTile): Kernel {
       (a) =>
         `let x_${a}_${b} = subgroupMatrixLoad<Left, col_major>(&tile_x, corner_x + ${a * stepX[first] + b * stepX[second]}u, ${x4}u);`,
     );
-  const voxel = (extents: Triple) => wgsl`
-      let hx = j % ${extents[2]}u;
-      let hy = (j / ${extents[2]}u) % ${extents[1]}u;
-      let hz = j / ${extents[1] * extents[2]}u;`;
-  const place = (step: number[]) => `hz * ${step[0]}u + hy * ${step[1]}u + hx * ${step[2]}u`;
+  const place = (step: Triple) => `hz * ${step[0]}u + hy * ${step[1]}u + hx * ${step[2]}u`;
   return kernel(
     `conv3d_grad_weight_matrix_${v.kernel.join('')}`,
     wgsl`
@@ -125,23 +109,16 @@ fn main(
   ${taps.map(({ a, b }) => `var sum_${a}_${b} = Sums();`).join('\n')}
   let last = min((chunk + 1u) * p.chunk_boxes, p.boxes);
   for (var at_box = chunk * p.chunk_boxes; at_box < last; at_box++) {
-    let box_x = (at_box % p.tiles_x) * ${taken[2]}u;
-    let box_y = ((at_box / p.tiles_x) % p.tiles_y) * ${taken[1]}u;
-    let box_z = ((at_box / (p.tiles_x * p.tiles_y)) % p.tiles_z) * ${taken[0]}u;
-    let n = at_box / (p.tiles_x * p.tiles_y * p.tiles_z);
+    ${boxCorner('at_box', taken)}
     workgroupBarrier();
     ${normOf(v.normed, 'norm', 'n', 'ci', 'p.cin4')}
     for (var j = local / ${x4}u; j < ${product(box)}u; j += ${size / x4}u) {
-      ${voxel(box)}
-      let xx = i32(box_x + hx) - i32(p.pad_x);
-      let yy = i32(box_y + hy) - i32(p.pad_y);
-      let zz = i32(box_z + hz) - i32(p.pad_z);
-      let inside = cx < p.cin4 && xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
-      let at = select(0u, ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx), inside) * p.cin4 + ci;
-      tile_x[${place(stepX)} + local % ${x4}u] = vec4h(select(vec4f(0.0), ${activated(v.normed, 'x[at]', 'norm')}, inside));
+      ${inputVoxel(box)}
+      let value = ${activated(v.normed, 'x[voxel * p.cin4 + ci]', 'norm')};
+      tile_x[${place(stepX)} + local % ${x4}u] = vec4h(select(vec4f(0.0), value, inside && cx < p.cin4));
     }
     for (var j = local / ${g4}u; j < ${product(taken)}u; j += ${size / g4}u) {
-      ${voxel(taken)}
+      ${boxVoxel(taken)}
       let ox = box_x + hx;
       let oy = box_y + hy;
       let oz = box_z + hz;

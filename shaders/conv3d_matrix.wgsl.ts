@@ -1,8 +1,9 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { MatrixUnit } from '../engine/matrix_unit.ts';
 import { product, type Triple } from '../engine/shape.ts';
+import { boxCorner, inputVoxel } from './shared/box.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
-import { axesOf, matrixTypes } from './shared/matrix_unit.ts';
+import { axesOf, matrixTypes, stepsIn, tapSteps, tapsAcross, tripleOf, withHalo } from './shared/matrix_unit.ts';
 import { normedInput } from './shared/normed.ts';
 import { weightAt } from './shared/weight_at.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
@@ -28,12 +29,8 @@ export interface Conv3dMatrixTile {
 
 /** Output voxels of a workgroup and of the input box it needs, [z, y, x]. */
 export function matrixBox({ unit, kernel, run, rows, groups }: Conv3dMatrixTile): { out: Triple; box: Triple } {
-  const { others } = axesOf(run);
-  const out = [unit.m, unit.m, unit.m];
-  others.forEach((axis, i) => {
-    out[axis] = rows[i] * groups[i];
-  });
-  return { out: out as unknown as Triple, box: out.map((n, axis) => n + kernel[axis] - 1) as unknown as Triple };
+  const out = tripleOf(axesOf(run), unit.m, [rows[0] * groups[0], rows[1] * groups[1]]);
+  return { out, box: withHalo(out, kernel) };
 }
 
 const subgroups = ({ groups }: Conv3dMatrixTile): number => groups[0] * groups[1] * groups[2];
@@ -58,7 +55,8 @@ export function matrixTileBytes(tile: Conv3dMatrixTile): number {
  */
 export function conv3dMatrixKernel(v: Conv3dMatrixTile): Kernel {
   const { m, n, k, subgroup } = v.unit;
-  const { run, others } = axesOf(v.run);
+  const axes = axesOf(v.run);
+  const { run, others } = axes;
   const [first, second] = others;
   const { out, box } = matrixBox(v);
   const pitch = voxelPitch(v);
@@ -67,17 +65,11 @@ export function conv3dMatrixKernel(v: Conv3dMatrixTile): Kernel {
   const [, , groupsN] = v.groups;
   const axisNames = ['z', 'y', 'x'];
   const extents = ['depth', 'height', 'width'];
-  /** Vec4 from one voxel of the box to the next along an axis: the row's axis is the innermost. */
-  const step = [pitch, pitch, pitch];
-  step[second] = box[run] * pitch;
-  step[first] = box[second] * box[run] * pitch;
+  const step = stepsIn(box, axes, pitch);
   const eachRow = (line: (i: number, j: number) => string) =>
     repeat(v.rows[0], (i) => repeat(v.rows[1], (j) => line(i, j)));
-  /** Taps but for the one along the row, which a loop runs through. */
-  const taps = Array.from({ length: v.kernel[first] }, (_, a) =>
-    Array.from({ length: v.kernel[second] }, (_, b) => ({ a, b })),
-  ).flat();
-  const tapStep = [v.kernel[1] * v.kernel[2], v.kernel[2], 1];
+  const taps = tapsAcross(v.kernel, axes);
+  const tapStep = tapSteps(v.kernel);
   const weightsOf = ({ a, b }: { a: number; b: number }) => `w_${a}_${b}`;
   const products = (i: number, j: number) =>
     taps
@@ -124,13 +116,7 @@ fn main(
   let i = group.y * grid.x + group.x;
   if (i >= p.count) { return; }
   let block = (i % p.groups) * ${groupsN}u + subgroup % ${groupsN}u;
-  var rest = i / p.groups;
-  let box_x = (rest % p.tiles_x) * ${out[2]}u;
-  rest = rest / p.tiles_x;
-  let box_y = (rest % p.tiles_y) * ${out[1]}u;
-  rest = rest / p.tiles_y;
-  let box_z = (rest % p.tiles_z) * ${out[0]}u;
-  let n = rest / p.tiles_z;
+  ${boxCorner('i / p.groups', out)}
   let row_a = (subgroup / ${groupsN * v.groups[1]}u) * ${v.rows[0]}u;
   let row_b = ((subgroup / ${groupsN}u) % ${v.groups[1]}u) * ${v.rows[1]}u;
 
@@ -138,19 +124,12 @@ fn main(
   let cin4 = (p.cin + 3u) / 4u;
   for (var chunk = 0u; chunk < (cin4 + ${k4 - 1}u) / ${k4}u; chunk++) {
     workgroupBarrier();
-    let real = chunk * ${k4}u + local % ${k4}u < cin4;
-    let ci = min(chunk * ${k4}u + local % ${k4}u, cin4 - 1u);
+    let channel = chunk * ${k4}u + local % ${k4}u;
+    let ci = min(channel, cin4 - 1u);
     ${inputNorm(v, 'norm', 'n')}
     for (var j = local / ${k4}u; j < ${product(box)}u; j += ${size / k4}u) {
-      let hx = j % ${box[2]}u;
-      let hy = (j / ${box[2]}u) % ${box[1]}u;
-      let hz = j / ${box[1] * box[2]}u;
-      let xx = i32(box_x + hx) - i32(p.pad_x);
-      let yy = i32(box_y + hy) - i32(p.pad_y);
-      let zz = i32(box_z + hz) - i32(p.pad_z);
-      let inside = real && xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
-      let at = ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx);
-      let value = select(vec4f(0.0), ${inputAt(v, 'select(0u, at, inside)', 'norm')}, inside);
+      ${inputVoxel(box)}
+      let value = select(vec4f(0.0), ${inputAt(v, 'voxel', 'norm')}, inside && channel < cin4);
       tile[hz * ${step[0]}u + hy * ${step[1]}u + hx * ${step[2]}u + local % ${k4}u] = vec4h(value);
     }
     workgroupBarrier();

@@ -1,5 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
+import { boxCorner, inputVoxel } from './shared/box.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
 import { normedInput } from './shared/normed.ts';
 import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
@@ -71,7 +72,6 @@ export function conv3dTiledKernel(v: Conv3dTile): Kernel {
         ? `weights[tap + ${(j * 4 + c) * v.tileC + o}u]`
         : `w[tap + (${j}u * p.cin + ${c}u) * p.cout4 + ${o}u]`,
     );
-  const value = inputAt(v, 'select(0u, at, inside)', 'norm');
   return kernel(
     `conv3d_tiled_${v.kernel.join('')}${v.winograd ? '_winograd' : ''}`,
     wgsl`
@@ -103,13 +103,7 @@ fn main(
   let i = group.y * grid.x + group.x;
   if (i >= p.count) { return; }
   let co = (i % p.groups) * ${v.tileC}u;
-  var rest = i / p.groups;
-  let box_x = (rest % p.tiles_x) * ${lx * v.tileX}u;
-  rest = rest / p.tiles_x;
-  let box_y = (rest % p.tiles_y) * ${ly}u;
-  rest = rest / p.tiles_y;
-  let box_z = (rest % p.tiles_z) * ${lz}u;
-  let n = rest / p.tiles_z;
+  ${boxCorner('i / p.groups', [lz, ly, lx * v.tileX])}
   let lane_y = local % ${ly}u;
   let lane_x = ((local / ${ly}u) % ${lx}u) * ${v.tileX}u;
   let lane_z = local / ${ly * lx}u;
@@ -120,15 +114,8 @@ fn main(
     workgroupBarrier();
     ${inputNorm(v, 'norm', 'n')}
     for (var j = local; j < ${width * height * depth}u; j += ${size}u) {
-      let hx = j % ${width}u;
-      let hy = (j / ${width}u) % ${height}u;
-      let hz = j / ${width * height}u;
-      let xx = i32(box_x + hx) - i32(p.pad_x);
-      let yy = i32(box_y + hy) - i32(p.pad_y);
-      let zz = i32(box_z + hz) - i32(p.pad_z);
-      let inside = xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
-      let at = ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx);
-      tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), ${value}, inside);
+      ${inputVoxel([depth, height, width])}
+      tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), ${inputAt(v, 'voxel', 'norm')}, inside);
     }
     #if ${staged > 0}
     for (var j = local; j < ${staged}u; j += ${size}u) {

@@ -73,6 +73,7 @@ const INTERNAL = [
     'conv3d_windows',
     'copy_channels',
     'matmul_windows',
+    'matrix_ways',
     'norm_passes',
     'pool_extents',
     'read_through',

@@ -107,10 +107,10 @@ function distilled(rec: Recording, stage: Stage1, { head, bank, options }: Part,
 
 /** Backward, clipped SGD, teacher. */
 function update(rec: Recording, stage: Stage1, loss: Tensor): Learned {
-  const { networks, optimisers, lossScale, substage, scalars } = stage;
+  const { networks, learning, substage, scalars } = stage;
   const { student, teacher, options } = networks;
   const { clip } = substage === '1a' ? options.stage1a : options.stage1b;
-  const learned = learn(rec, loss, optimisers, clip, lossScale);
+  const learned = learn(rec, loss, learning, clip);
   if (options.teacher.update === 'after') updateTeacher(rec, teacher, student, scalars);
   return learned;
 }

@@ -1,10 +1,9 @@
 import type { Device } from '../device.ts';
-import type { Learner } from '../nn/learn.ts';
-import { type LossScale, lossScaleFor } from '../nn/loss_scale.ts';
+import { createLearning, type Learning } from '../nn/learn.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { polyRate } from '../nn/schedule.ts';
 import { sgd } from '../nn/sgd.ts';
-import { optimiserState, parametersState, type StatePart } from '../nn/state.ts';
+import { parametersState, type StatePart } from '../nn/state.ts';
 import type { Unet3d } from '../nn/unet3d.ts';
 import { patchMultiple } from '../nn/unet3d_config.ts';
 import type { Triple } from '../shape.ts';
@@ -46,9 +45,7 @@ export interface Stage1 {
   readonly networks: Stage1Networks;
   readonly substage: Substage;
   readonly parts: readonly Part[];
-  readonly optimisers: readonly Learner[];
-  /** Where the network's products may be of float16. */
-  readonly lossScale?: LossScale;
+  readonly learning: Learning;
   readonly scalars: StepScalars<Stage1Scalar>;
   /** Uploads what step 0, 1, ... of the substage needs. */
   setStep(step: number): void;
@@ -120,13 +117,11 @@ export function enterStage1(networks: Stage1Networks, substage: Substage): Stage
         ]
       : []),
   ];
-  const optimisers = sets.map(({ name, parameters, only }) => ({
-    name,
-    parameters,
+  const learners = sets.map(({ name, parameters, only }) => ({
+    ...{ name, parameters },
     optimiser: sgd(parameters, scalars, { ...schedule, only }),
   }));
-
-  const lossScale = lossScaleFor(device, unet.settings);
+  const learning = createLearning(device, unet.settings, learners);
 
   const state: StatePart[] = [
     parametersState('student', student.network),
@@ -134,17 +129,15 @@ export function enterStage1(networks: Stage1Networks, substage: Substage): Stage
     parametersState('predictors', student.predictors),
     parametersState('teacher', teacher.network),
     parametersState('teacher.projectors', teacher.projectors),
-    ...optimisers.flatMap(({ name, parameters, optimiser }) => optimiserState(name, parameters, optimiser)),
+    ...learning.state,
     ...parts.map(({ bank }) => bank),
-    ...(lossScale ? [lossScale] : []),
   ];
   return {
-    ...{ networks, substage, parts, optimisers, lossScale, scalars, state },
+    ...{ networks, substage, parts, learning, scalars, state },
     setStep: (step) => scalars.set(stage1Scalars(substage, options, step)),
     destroy() {
-      for (const { optimiser } of optimisers) optimiser.destroy();
+      learning.destroy();
       for (const { bank } of parts) bank.destroy();
-      lossScale?.destroy();
       scalars.destroy();
     },
   };

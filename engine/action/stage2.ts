@@ -155,8 +155,8 @@ function studentPasses(
 
 /** Backward, clipped SGD, teacher right after it. */
 function update(rec: Recording, stage: Stage2, loss: Tensor): Learned {
-  const { student, teacher, optimisers, lossScale, scalars, options } = stage;
-  const learned = learn(rec, loss, optimisers, options.stage2.clip, lossScale);
+  const { student, teacher, learning, scalars, options } = stage;
+  const learned = learn(rec, loss, learning, options.stage2.clip);
   emaUpdate(rec, teacher, student.network, scalars);
   return learned;
 }

@@ -1,10 +1,9 @@
 import type { Device } from '../device.ts';
-import type { Learner } from '../nn/learn.ts';
-import { type LossScale, lossScaleFor } from '../nn/loss_scale.ts';
+import { createLearning, type Learning } from '../nn/learn.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { emaDecay, polyRate, sigmoidRamp } from '../nn/schedule.ts';
 import { sgd } from '../nn/sgd.ts';
-import { optimiserState, parametersState, type StatePart } from '../nn/state.ts';
+import { parametersState, type StatePart } from '../nn/state.ts';
 import type { Unet3d } from '../nn/unet3d.ts';
 import type { Triple } from '../shape.ts';
 import { StepScalars } from '../step_scalars.ts';
@@ -25,9 +24,7 @@ export interface Stage2 {
   /** `head` is undefined with ancoWeight 0. */
   readonly student: { readonly network: Parameters; readonly head?: Parameters };
   readonly teacher: Parameters;
-  readonly optimisers: readonly Learner[];
-  /** Where the network's products may be of float16. */
-  readonly lossScale?: LossScale;
+  readonly learning: Learning;
   readonly scalars: StepScalars<Stage2Scalar>;
   /** Uploads what step 0, 1, ... of the stage needs. */
   setStep(step: number): void;
@@ -67,23 +64,21 @@ export async function createStage2(
     { name: 'network', parameters: network },
     ...(headParameters ? [{ name: 'head', parameters: headParameters }] : []),
   ];
-  const optimisers = sets.map((set) => ({ ...set, optimiser: sgd(set.parameters, scalars, stage2) }));
-  const lossScale = lossScaleFor(device, unet.settings);
+  const learners = sets.map((set) => ({ ...set, optimiser: sgd(set.parameters, scalars, stage2) }));
+  const learning = createLearning(device, unet.settings, learners);
 
   const state: StatePart[] = [
     parametersState('student', network),
     parametersState('teacher', teacher),
     ...(headParameters ? [parametersState('head', headParameters)] : []),
-    ...optimisers.flatMap((set) => optimiserState(set.name, set.parameters, set.optimiser)),
-    ...(lossScale ? [lossScale] : []),
+    ...learning.state,
   ];
   return {
-    ...{ unet, options, head, teacher, optimisers, lossScale, scalars, state },
+    ...{ unet, options, head, teacher, learning, scalars, state },
     student: { network, ...(headParameters && { head: headParameters }) },
     setStep: (step) => scalars.set(stage2Scalars(options, step)),
     destroy() {
-      for (const { optimiser } of optimisers) optimiser.destroy();
-      lossScale?.destroy();
+      learning.destroy();
       scalars.destroy();
       destroyTeacher({ network: teacher });
       headParameters?.destroy();

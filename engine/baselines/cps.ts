@@ -1,12 +1,10 @@
 import type { StepLog } from '../action/stage2.ts';
 import type { Device } from '../device.ts';
 import { createOptimiser, OPTIMISER_SCALARS, type OptimiserScalar, optimiserScalars } from '../nn/create_optimiser.ts';
-import { learnApart } from '../nn/learn.ts';
-import { type LossScale, lossScaleFor } from '../nn/loss_scale.ts';
-import type { Optimiser } from '../nn/optimiser.ts';
+import { createLearning, type Learning, learnApart } from '../nn/learn.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { sigmoidRamp } from '../nn/schedule.ts';
-import { optimiserState, parametersState, type StatePart } from '../nn/state.ts';
+import { parametersState, type StatePart } from '../nn/state.ts';
 import type { Unet3d, UnetMode } from '../nn/unet3d.ts';
 import { argmax } from '../ops/argmax.ts';
 import { crossEntropy } from '../ops/cross_entropy.ts';
@@ -28,9 +26,7 @@ export interface Cps {
   readonly student: Parameters;
   readonly second: Parameters;
   /** Of the student, of the second network. */
-  readonly optimisers: readonly [Optimiser, Optimiser];
-  /** Where the networks' products may be of float16. */
-  readonly lossScale?: LossScale;
+  readonly learning: Learning;
   readonly scalars: StepScalars<CpsScalar>;
   /** Uploads what step 0, 1, ... needs. */
   setStep(step: number): void;
@@ -56,27 +52,21 @@ export function createCps(device: Device, unet: Unet3d, network: Parameters, opt
   checkCps(options);
   const second = Parameters.create(device, unet.specs, { seed: (seed ^ SECOND_NETWORK) >>> 0 });
   const scalars = StepScalars.create<CpsScalar>(device, [...OPTIMISER_SCALARS, 'cross']);
-  const optimiserOf = (parameters: Parameters) =>
-    createOptimiser(parameters, scalars, { ...options, name: options.optimiser });
-  const optimisers = [optimiserOf(network), optimiserOf(second)] as const;
-  const lossScale = lossScaleFor(device, unet.settings);
+  const learner = (name: string, parameters: Parameters) => ({
+    ...{ name, parameters },
+    optimiser: createOptimiser(parameters, scalars, { ...options, name: options.optimiser }),
+  });
+  const learning = createLearning(device, unet.settings, [learner('network', network), learner('second', second)]);
   return {
-    ...{ unet, options, student: network, second, optimisers, lossScale, scalars },
+    ...{ unet, options, student: network, second, learning, scalars },
     setStep: (step) =>
       scalars.set({
         ...optimiserScalars(step, options),
         cross: options.weight * sigmoidRamp(step, options.ramp * options.steps),
       }),
-    state: [
-      parametersState('student', network),
-      parametersState('second', second),
-      ...optimiserState('network', network, optimisers[0]),
-      ...optimiserState('second', second, optimisers[1]),
-      ...(lossScale ? [lossScale] : []),
-    ],
+    state: [parametersState('student', network), parametersState('second', second), ...learning.state],
     destroy() {
-      for (const optimiser of optimisers) optimiser.destroy();
-      lossScale?.destroy();
+      learning.destroy();
       scalars.destroy();
       second.destroy();
     },
@@ -91,7 +81,7 @@ export function createCps(device: Device, unet: Unet3d, network: Parameters, opt
  * @param mode of the student's pass: where dropout draws from; the second network's takes the next stream
  */
 export function recordCps(rec: Recording, method: Cps, batch: BaselineBatch, mode: UnetMode = {}): StepLog {
-  const { unet, student, second, optimisers, lossScale, scalars, options } = method;
+  const { unet, student, second, learning, scalars, options } = method;
   const z1 = jointPass(rec, unet, student, batch, mode);
   const z2 = jointPass(rec, unet, second, batch, laterPass(mode, 1));
   const [first, other] = [z1, z2].map(({ labelled }) => diceCrossEntropy(rec, labelled, batch.labels));
@@ -102,8 +92,7 @@ export function recordCps(rec: Recording, method: Cps, batch: BaselineBatch, mod
   );
   const supervised = add(rec, first.loss, other.loss);
   const loss = add(rec, supervised, scaleBy(rec, cross, scalars.tensor, scalars.index('cross')));
-  const groups = [student, second].map((parameters, i) => [{ parameters, optimiser: optimisers[i] }]);
-  const { norms, scaling } = learnApart(rec, loss, groups, options.clip, lossScale);
+  const { norms, scaling } = learnApart(rec, loss, learning, options.clip);
   return {
     ...{ loss, supervised: first.loss, ce: first.ce, dice: first.dice, supervised_second: other.loss, cross },
     ...{ norm: norms[0], norm_second: norms[1], ...scaling },

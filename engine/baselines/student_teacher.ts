@@ -3,12 +3,10 @@ import { createTeacher, destroyTeacher } from '../action/teacher.ts';
 import type { Device } from '../device.ts';
 import { createOptimiser, OPTIMISER_SCALARS, type OptimiserScalar, optimiserScalars } from '../nn/create_optimiser.ts';
 import { emaUpdate } from '../nn/ema.ts';
-import { learn } from '../nn/learn.ts';
-import { type LossScale, lossScaleFor } from '../nn/loss_scale.ts';
-import type { Optimiser } from '../nn/optimiser.ts';
+import { createLearning, type Learning, learn } from '../nn/learn.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { emaDecay, sigmoidRamp } from '../nn/schedule.ts';
-import { optimiserState, parametersState, type StatePart } from '../nn/state.ts';
+import { parametersState, type StatePart } from '../nn/state.ts';
 import type { Unet3d, UnetMode } from '../nn/unet3d.ts';
 import { add, scaleBy } from '../ops/elementwise.ts';
 import { diceCrossEntropy } from '../ops/soft_dice.ts';
@@ -28,9 +26,7 @@ export interface StudentTeacher<Options extends MeanTeacherOptions> {
   readonly student: Parameters;
   /** Without gradients; equal to the student at first. */
   readonly teacher: Parameters;
-  readonly optimiser: Optimiser;
-  /** Where the network's products may be of float16. */
-  readonly lossScale?: LossScale;
+  readonly learning: Learning;
   readonly scalars: StepScalars<TeacherScalar>;
   /** Uploads what step 0, 1, ... needs. */
   setStep(step: number): void;
@@ -52,19 +48,13 @@ export async function createStudentTeacher<Options extends MeanTeacherOptions>(
   const names: TeacherScalar[] = [...OPTIMISER_SCALARS, 'ema_decay', 'consistency', 'threshold'];
   const scalars = StepScalars.create(device, names);
   const optimiser = createOptimiser(student, scalars, { ...options, name: options.optimiser });
-  const lossScale = lossScaleFor(device, unet.settings);
+  const learning = createLearning(device, unet.settings, [{ name: 'network', parameters: student, optimiser }]);
   return {
-    ...{ unet, options, student, teacher, optimiser, lossScale, scalars },
+    ...{ unet, options, student, teacher, learning, scalars },
     setStep: (step) => scalars.set(scalarsAt(step)),
-    state: [
-      parametersState('student', student),
-      parametersState('teacher', teacher),
-      ...optimiserState('network', student, optimiser),
-      ...(lossScale ? [lossScale] : []),
-    ],
+    state: [parametersState('student', student), parametersState('teacher', teacher), ...learning.state],
     destroy() {
-      optimiser.destroy();
-      lossScale?.destroy();
+      learning.destroy();
       scalars.destroy();
       destroyTeacher({ network: teacher });
     },
@@ -86,7 +76,7 @@ export function teacherScalars(options: MeanTeacherOptions, step: number): Parti
  */
 export function recordStudent(
   rec: Recording,
-  { unet, options, student, teacher, optimiser, lossScale, scalars }: StudentTeacher<MeanTeacherOptions>,
+  { unet, options, student, teacher, learning, scalars }: StudentTeacher<MeanTeacherOptions>,
   batch: TeacherBatch,
   consistencyOf: (unlabelled: Tensor) => { readonly consistency: Tensor } & StepLog,
   mode: UnetMode,
@@ -96,7 +86,7 @@ export function recordStudent(
   const unsupervised = consistencyOf(unlabelled);
   const weighted = scaleBy(rec, unsupervised.consistency, scalars.tensor, scalars.index('consistency'));
   const loss = add(rec, supervised, weighted);
-  const learned = learn(rec, loss, [{ parameters: student, optimiser }], options.clip, lossScale);
+  const learned = learn(rec, loss, learning, options.clip);
   emaUpdate(rec, teacher, student, scalars);
   return { loss, supervised, ce, dice, ...unsupervised, ...learned };
 }

@@ -5,7 +5,6 @@ import type { Recording } from '../recording.ts';
 import type { Tensor } from '../tensor.ts';
 import type { ParameterValues } from './parameters.ts';
 import type { StatePart } from './state.ts';
-import type { UnetSettings } from './unet3d_config.ts';
 
 export interface LossScaleOptions {
   /** A power of two from 1 to 2^24, so that scaling by itself changes no bit of an update. Default 2^16, as in PyTorch. */
@@ -59,11 +58,6 @@ export function createLossScale(device: Device, options: LossScaleOptions = {}):
       for (const t of [scale, steps]) device.destroyTensor(t);
     },
   };
-}
-
-/** A scale for the training of a network whose products may be of float16; others need none. */
-export function lossScaleFor(device: Device, { products }: Pick<UnetSettings, 'products'>): LossScale | undefined {
-  return products === 'f16' ? createLossScale(device) : undefined;
 }
 
 /**

@@ -8,10 +8,9 @@ import {
 import type { MatrixUnit } from '../matrix_unit.ts';
 import { ceilDiv, product, roundUp } from '../shape.ts';
 import { channels } from '../tensor.ts';
-import type { Way } from '../ways.ts';
 import { sumPartials } from './conv3d_grad_weight.ts';
-import { MOST_MATRIX_WASTE } from './conv3d_matrix.ts';
-import { taps, unitStride, type WeightGradient } from './convolution.ts';
+import { taps, type WeightGradient } from './convolution.ts';
+import { type MatrixWay, worthyUnit } from './matrix_ways.ts';
 import { readThrough } from './read_through.ts';
 
 /** What of a tile does not follow from the problem and the adapter. */
@@ -26,8 +25,7 @@ const variant = (unit: MatrixUnit, { kernel }: WeightGradient, tile: GradMatrixT
   ...tile,
 });
 
-/** Products that a way computes for each that the problem wants. */
-function waste(unit: MatrixUnit, problem: WeightGradient, tile: GradMatrixTile): number {
+function wasteOf(unit: MatrixUnit, problem: WeightGradient, tile: GradMatrixTile): number {
   const { taken } = gradWeightBox(variant(unit, problem, tile));
   const voxels = problem.dy.shape.slice(1, 4).map((extent, axis) => roundUp(extent, taken[axis]) / extent);
   const [cin, cout] = [channels(problem.x), channels(problem.dy)];
@@ -35,19 +33,22 @@ function waste(unit: MatrixUnit, problem: WeightGradient, tile: GradMatrixTile):
 }
 
 /** shaders/conv3d_grad_weight_matrix.wgsl.ts: products of float16 on matrix units, stride 1. */
-export function gradWeightMatrices(tile: GradMatrixTile): Way<WeightGradient> {
+export function gradWeightMatrices(tile: GradMatrixTile): MatrixWay<WeightGradient> {
   const { run, rows, inputs, outputs } = tile;
+  const waste = (unit: MatrixUnit, problem: WeightGradient) => wasteOf(unit, problem, tile);
   return {
     name: `matrix ${'zyx'[run]} ${rows.join('x')} i${inputs} o${outputs}`,
-    serves: ({ matrixUnit: unit, limits }, problem) => {
-      if (!unit || problem.products !== 'f16' || !unitStride(problem)) return false;
+    waste,
+    serves: (device, problem) => {
+      const unit = worthyUnit(device, problem, waste);
+      if (!unit) return false;
+      const { limits } = device;
       const v = variant(unit, problem, tile);
+      const size = gradWeightSize(v);
       return (
-        problem.kernel.some((k) => k > 1) &&
-        waste(unit, problem, tile) <= MOST_MATRIX_WASTE &&
-        gradWeightSize(v) <= limits.maxComputeInvocationsPerWorkgroup &&
-        gradWeightSize(v) % ((unit.m / 4) * inputs) === 0 &&
-        gradWeightSize(v) % ((unit.n / 4) * outputs) === 0 &&
+        size <= limits.maxComputeInvocationsPerWorkgroup &&
+        size % ((unit.m / 4) * inputs) === 0 &&
+        size % ((unit.n / 4) * outputs) === 0 &&
         gradWeightBytes(v) <= limits.maxComputeWorkgroupStorageSize
       );
     },
@@ -96,12 +97,6 @@ const TILES: readonly Omit<GradMatrixTile, 'run'>[] = [
   { rows: [1, 4], inputs: 2, outputs: 2 },
 ];
 
-const WAYS = [1, 2, 0].flatMap((run) => TILES.map((rest) => ({ run, ...rest })));
-
-export const GRAD_WEIGHT_MATRIX_WAYS: readonly Way<WeightGradient>[] = WAYS.map(gradWeightMatrices);
-
-/** The ways in the order of what they waste on a problem. */
-export function gradWeightByWaste(unit: MatrixUnit, problem: WeightGradient): readonly Way<WeightGradient>[] {
-  const wasted = WAYS.map((tile, i) => ({ way: GRAD_WEIGHT_MATRIX_WAYS[i], waste: waste(unit, problem, tile) }));
-  return wasted.sort((a, b) => a.waste - b.waste).map(({ way }) => way);
-}
+export const GRAD_WEIGHT_MATRIX_WAYS = [1, 2, 0].flatMap((run) =>
+  TILES.map((rest) => gradWeightMatrices({ run, ...rest })),
+);

@@ -9,18 +9,14 @@ import type { MatrixUnit } from '../matrix_unit.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, product, roundUp } from '../shape.ts';
 import { channels, type Tensor } from '../tensor.ts';
-import type { Way } from '../ways.ts';
-import { type Convolution, inputChannels, taps, unitStride, weightsOf } from './convolution.ts';
+import { type Convolution, inputChannels, taps, weightsOf } from './convolution.ts';
+import { type MatrixWay, worthyUnit } from './matrix_ways.ts';
 import { readThrough } from './read_through.ts';
 
 /** What of a tile does not follow from the problem and the adapter. */
 export type MatrixTile = Pick<Conv3dMatrixTile, 'run' | 'rows' | 'groups' | 'pad'>;
 
-/** Computed products per wanted one above which other kernels are worth more than matrix units. */
-export const MOST_MATRIX_WASTE = 4;
-
-/** Products that a way computes for each that the problem wants: boxes reach over the volume's edge, matrices over the channels. */
-export function matrixWaste(unit: MatrixUnit, problem: Convolution, tile: MatrixTile): number {
+function wasteOf(unit: MatrixUnit, problem: Convolution, tile: MatrixTile): number {
   const { out } = matrixBox({ ...shapeOf(problem), ...tile, unit });
   const wanted = problem.y.shape.slice(1, 4);
   const voxels = wanted.map((extent, axis) => roundUp(extent, out[axis]) / extent);
@@ -33,20 +29,24 @@ const shapeOf = (problem: Convolution) => ({
 });
 
 /** shaders/conv3d_matrix.wgsl.ts: products of float16 on matrix units, stride 1. */
-export function matrices(tile: MatrixTile): Way<Convolution> {
+export function matrices(tile: MatrixTile): MatrixWay<Convolution> {
   const { run, rows, groups, pad } = tile;
   const variant = (unit: MatrixUnit, problem: Convolution) => ({ ...shapeOf(problem), ...tile, unit });
+  const waste = (unit: MatrixUnit, problem: Convolution) => wasteOf(unit, problem, tile);
   return {
     name: `matrix ${'zyx'[run]} ${rows.join('x')} of ${groups.join('x')}${pad > 0 ? ` pad ${pad}` : ''}`,
-    serves: ({ matrixUnit: unit, limits }, problem) =>
-      unit !== undefined &&
-      problem.products === 'f16' &&
-      unitStride(problem) &&
-      problem.kernel.some((k) => k > 1) &&
-      matrixWaste(unit, problem, tile) <= MOST_MATRIX_WASTE &&
-      product(groups) * unit.subgroup <= limits.maxComputeInvocationsPerWorkgroup &&
-      (product(groups) * unit.subgroup) % (unit.k / 4) === 0 &&
-      matrixTileBytes(variant(unit, problem)) <= limits.maxComputeWorkgroupStorageSize,
+    waste,
+    serves: (device, problem) => {
+      const unit = worthyUnit(device, problem, waste);
+      if (!unit) return false;
+      const { limits } = device;
+      const size = product(groups) * unit.subgroup;
+      return (
+        size <= limits.maxComputeInvocationsPerWorkgroup &&
+        size % (unit.k / 4) === 0 &&
+        matrixTileBytes(variant(unit, problem)) <= limits.maxComputeWorkgroupStorageSize
+      );
+    },
     record: (rec, problem) => {
       const unit = rec.device.matrixUnit as MatrixUnit;
       const { y, bias, padding } = problem;
@@ -99,12 +99,4 @@ const TILES: readonly Omit<MatrixTile, 'run'>[] = [
   { rows: [2, 2], groups: [1, 1, 4], pad: 0 },
 ];
 
-const WAYS = [1, 2, 0].flatMap((run) => TILES.map((rest) => ({ run, ...rest })));
-
-export const MATRIX_WAYS: readonly Way<Convolution>[] = WAYS.map(matrices);
-
-/** The ways in the order of what they waste on a problem. */
-export function byWaste(unit: MatrixUnit, problem: Convolution): readonly Way<Convolution>[] {
-  const waste = WAYS.map((tile, i) => ({ way: MATRIX_WAYS[i], waste: matrixWaste(unit, problem, tile) }));
-  return waste.sort((a, b) => a.waste - b.waste).map(({ way }) => way);
-}
+export const MATRIX_WAYS = [1, 2, 0].flatMap((run) => TILES.map((rest) => matrices({ run, ...rest })));

@@ -2,12 +2,13 @@ import { product } from '../shape.ts';
 import type { Choice } from '../ways.ts';
 import { direct } from './conv3d_direct.ts';
 import { rowSums } from './conv3d_grad_weight.ts';
-import { GRAD_WEIGHT_MATRIX_WAYS, gradWeightByWaste } from './conv3d_grad_weight_matrix.ts';
+import { GRAD_WEIGHT_MATRIX_WAYS } from './conv3d_grad_weight_matrix.ts';
 import { gradWeightWindows } from './conv3d_grad_weight_windows.ts';
-import { byWaste, MATRIX_WAYS } from './conv3d_matrix.ts';
+import { MATRIX_WAYS } from './conv3d_matrix.ts';
 import { type TiledTile, tiled } from './conv3d_tiled.ts';
 import { windows } from './conv3d_windows.ts';
 import { type Convolution, convolutionKey, inputChannels, type WeightGradient } from './convolution.ts';
+import { leastWasteFirst } from './matrix_ways.ts';
 
 /** Every way to convolve, which is also every way to an input gradient, and which of them is usual where. */
 
@@ -49,9 +50,8 @@ export const CONV3D: Choice<Convolution> = {
   ],
   key: (problem) => convolutionKey(problem, problem.x, problem.y, inputChannels(problem)),
   usual: (device, problem) => {
-    const { matrixUnit, software } = device;
-    const matrices = matrixUnit && problem.products === 'f16' ? byWaste(matrixUnit, problem) : [];
-    if (software) return [...matrices, ...inWindows, ...uniform, ...storage];
+    const matrices = leastWasteFirst(device, problem, MATRIX_WAYS);
+    if (device.software) return [...matrices, ...inWindows, ...uniform, ...storage];
     return [...matrices, ...(product(problem.y.shape) < FEW_OUTPUTS ? split : inBoxes), ...narrow];
   },
 };
@@ -64,8 +64,8 @@ export const CONV3D_GRAD_WEIGHT: Choice<WeightGradient> = {
   op: 'conv3d_grad_weight',
   ways: [gradWeightWindows, ...rows, ...GRAD_WEIGHT_MATRIX_WAYS],
   key: (problem) => convolutionKey(problem, problem.x, problem.dy),
-  usual: ({ matrixUnit, software }, problem) => {
-    const matrices = matrixUnit && problem.products === 'f16' ? gradWeightByWaste(matrixUnit, problem) : [];
-    return [...matrices, ...(software ? [gradWeightWindows, ...rows] : narrowRows)];
-  },
+  usual: (device, problem) => [
+    ...leastWasteFirst(device, problem, GRAD_WEIGHT_MATRIX_WAYS),
+    ...(device.software ? [gradWeightWindows, ...rows] : narrowRows),
+  ],
 };

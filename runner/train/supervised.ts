@@ -1,8 +1,7 @@
 import { createOptimiser, OPTIMISER_SCALARS, optimiserScalars } from '../../engine/nn/create_optimiser.ts';
-import { learn } from '../../engine/nn/learn.ts';
-import { lossScaleFor } from '../../engine/nn/loss_scale.ts';
+import { createLearning, learn } from '../../engine/nn/learn.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
-import { optimiserState, parametersState } from '../../engine/nn/state.ts';
+import { parametersState } from '../../engine/nn/state.ts';
 import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
 import { StepScalars } from '../../engine/step_scalars.ts';
@@ -24,18 +23,14 @@ export async function createSupervised(input: StageInput<ConfigOf<'supervised'>>
   const student = Parameters.create(device, network.specs, { seed, initialise });
   const scalars = StepScalars.create(device, OPTIMISER_SCALARS);
   const optimiser = createOptimiser(student, scalars, options);
-  const lossScale = lossScaleFor(device, network.settings);
+  const learning = createLearning(device, network.settings, [{ name: 'network', parameters: student, optimiser }]);
   const parameterBytes = device.bytesHeld - before;
 
   const counters = runCounters(device, seed);
   const patches = labelledBatch(input, batch, counters);
   return assembleTrainer(device, before, {
     ...{ label: 'supervised step', network, student, offset, parameterBytes },
-    state: [
-      parametersState('student', student),
-      ...optimiserState('network', student, optimiser),
-      ...(lossScale ? [lossScale] : []),
-    ],
+    state: [parametersState('student', student), ...learning.state],
     flops: unetFlops(network.settings, batch, patch).training,
     inputs: [counters, patches],
     setStep: (step) => scalars.set(optimiserScalars(step, { ...options, steps: config.steps })),
@@ -43,8 +38,8 @@ export async function createSupervised(input: StageInput<ConfigOf<'supervised'>>
       const { image, labels } = patches.record(rec);
       const { logits } = network.forward(rec, student, image, studentDropout(counters));
       const { loss, ce, dice } = diceCrossEntropy(rec, logits, labels);
-      return { loss, ce, dice, ...learn(rec, loss, [{ parameters: student, optimiser }], options.clip, lossScale) };
+      return { loss, ce, dice, ...learn(rec, loss, learning, options.clip) };
     },
-    owned: [optimiser, ...(lossScale ? [lossScale] : []), scalars, student],
+    owned: [learning, scalars, student],
   });
 }

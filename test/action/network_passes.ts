@@ -51,14 +51,14 @@ export async function recordStage2AndPasses(
 
 /** Teacher forward; the student's passes forward and backward with Dice and cross-entropy; gradient norm, SGD, EMA. */
 function recordNetworkPasses(rec: Recording, stage: Stage2, unlabelled: Tensor, passes: readonly Pass[]): Tensor {
-  const { unet, student, teacher, optimisers, scalars, options } = stage;
+  const { unet, student, teacher, learning, scalars, options } = stage;
   rec.noGrad(() => unet.forward(rec, teacher, unlabelled, { training: false }));
   const losses = passes.map(
     ([image, labels]) => diceCrossEntropy(rec, unet.forward(rec, student.network, image).logits, labels).loss,
   );
   const loss = losses.reduce((a, b) => add(rec, a, b));
   rec.backward(loss, { leaves: student.network.leaves() });
-  optimisers[0].optimiser.step(rec, gradientClip(rec, [student.network], options.stage2.clip));
+  learning.learners[0].optimiser.step(rec, gradientClip(rec, [student.network], options.stage2.clip));
   emaUpdate(rec, teacher, student.network, scalars);
   return loss;
 }

@@ -7,10 +7,10 @@ import {
   type OptimiserName,
   optimiserScalars,
 } from '../../engine/nn/create_optimiser.ts';
-import { learn } from '../../engine/nn/learn.ts';
+import { createLearning, learn } from '../../engine/nn/learn.ts';
 import { createLossScale, type LossScale, unscaledClips } from '../../engine/nn/loss_scale.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
-import { optimiserState, parametersState, saveState } from '../../engine/nn/state.ts';
+import { parametersState, saveState } from '../../engine/nn/state.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
 import { scaleBy } from '../../engine/ops/elementwise.ts';
 import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
@@ -106,10 +106,11 @@ async function training(device: Device, name: OptimiserName, scaling?: { initial
   const rec = new Recording(device, 'step');
   const { loss } = diceCrossEntropy(rec, network.forward(rec, parameters, image).logits, labels);
   const weighted = scaleBy(rec, loss, scalars.tensor, scalars.index('boom'));
-  const { norm } = learn(rec, weighted, [{ parameters, optimiser }], 0.5, scale);
+  const learning = createLearning(device, network.settings, [{ name: 'network', parameters, optimiser }]);
+  const { norm } = learn(rec, weighted, { ...learning, lossScale: scale }, 0.5);
   for (const t of [loss, norm]) rec.keep(t);
   const program = await Program.create(rec);
-  const parts = [parametersState('student', parameters), ...optimiserState('network', parameters, optimiser)];
+  const parts = [parametersState('student', parameters), ...learning.state];
   return {
     scale,
     commands: rec.commands.length,

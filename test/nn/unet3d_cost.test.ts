@@ -4,7 +4,7 @@ import * as assert from 'uvu/assert';
 import { Device } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
 import { createOptimiser, OPTIMISER_SCALARS } from '../../engine/nn/create_optimiser.ts';
-import { learn } from '../../engine/nn/learn.ts';
+import { createLearning, learn } from '../../engine/nn/learn.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
 import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
@@ -32,7 +32,7 @@ function step(storage: 'f32' | 'bf16') {
   const labels = device.tensor([2, 80, 112, 112], 'labels', { dtype: 'u32', dense: true });
   const rec = new Recording(device, 'step');
   const { loss } = diceCrossEntropy(rec, network.forward(rec, parameters, image).logits, labels);
-  learn(rec, loss, [{ parameters, optimiser }], 5);
+  learn(rec, loss, createLearning(device, network.settings, [{ name: 'network', parameters, optimiser }]), 5);
   const traffic = rec.commands.reduce((sum, command) => {
     if (command.kind === 'copy') return sum + 2 * storedBytes(command.from);
     if (command.kind === 'clear') return sum + storedBytes(command.tensor);

@@ -1,15 +1,14 @@
 /** Weight gradients on matrix units, each way at odd sizes; values are those that the kernels do not round. */
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import type { Device } from '../../engine/device.ts';
-import type { MatrixUnit } from '../../engine/matrix_unit.ts';
-import { GRAD_WEIGHT_MATRIX_WAYS, gradWeightMatrices } from '../../engine/ops/conv3d_grad_weight_matrix.ts';
+import {
+  GRAD_WEIGHT_MATRIX_WAYS,
+  type GradMatrixTile,
+  gradWeightMatrices,
+} from '../../engine/ops/conv3d_grad_weight_matrix.ts';
 import type { WeightGradient } from '../../engine/ops/convolution.ts';
 import { instanceNorm } from '../../engine/ops/norm.ts';
 import { compute } from '../../engine/program.ts';
 import type { Triple } from '../../engine/shape.ts';
-import type { Tensor } from '../../engine/tensor.ts';
-import type { Way } from '../../engine/ways.ts';
 import { assertClose } from '../compare.ts';
 import { gpuTest, matrixUnit, run, upload } from '../harness.ts';
 import { concat } from '../reference/concat.ts';
@@ -17,10 +16,9 @@ import * as reference from '../reference/conv3d.ts';
 import { type Dense, random } from '../reference/dense.ts';
 import { leakyRelu } from '../reference/leaky_relu.ts';
 import * as norm from '../reference/norm.ts';
-import { halves, saySkipped, testable } from './halves.ts';
-import { emulateMatrices, NVIDIA, UNLIKE } from './matrix_emulation.ts';
+import { halves, type MatrixCase, testMatrixWays } from './matrix_ways.ts';
 
-interface Case {
+interface Shape {
   readonly name: string;
   readonly x: Dense;
   readonly dy: Dense;
@@ -28,7 +26,7 @@ interface Case {
   readonly padding: Triple;
 }
 
-const CASES: readonly Case[] = [
+const SHAPES: readonly Shape[] = [
   {
     ...{ name: 'channels that fill no matrix', kernel: [3, 3, 3], padding: [1, 1, 1] },
     ...{ x: halves([2, 4, 7, 30, 14], 1), dy: halves([2, 4, 7, 30, 28], 2) },
@@ -43,62 +41,31 @@ const CASES: readonly Case[] = [
   },
 ];
 
-/** Together they have everything that a tile can have. */
-const SMALL = [
-  { run: 2, rows: [2, 1], inputs: 1, outputs: 1 },
-  { run: 1, rows: [1, 2], inputs: 1, outputs: 2 },
-  { run: 0, rows: [1, 2], inputs: 2, outputs: 1 },
-] as const;
-
-/** Tests ways one by one on a unit, which is emulated where the adapter has another one or none. */
-function testWays(unit: MatrixUnit, ways: readonly Way<WeightGradient>[]): void {
-  const emulate = unit !== matrixUnit;
-  const what = `${emulate ? 'emulated ' : ''}units ${unit.m} x ${unit.n} x ${unit.k}`;
-  for (const [i, way] of ways.entries()) {
-    gpuTest(
-      `conv3d_grad_weight '${way.name}' on ${what} equals the reference`,
-      async (device) => {
-        for (let k = 0; k < CASES.length; k++) {
-          const { name, x, dy, kernel, padding } = CASES[(i + k) % CASES.length];
-          const [cin, cout] = [x.shape[4], dy.shape[4]];
-          const options = { stride: [1, 1, 1] as Triple, padding };
-          const to = device.tensor([...kernel, cin, cout], 'dw');
-          let served = false;
-          const results = await compute(device, (rec): Record<string, Tensor> => {
-            const given = { x: upload(device, x, 'x'), dy: upload(device, dy, 'dy') };
-            const problem: WeightGradient = { kernel, ...options, products: 'f16', ...given, dw: to };
-            served = way.serves(device, problem);
-            if (!served) return {};
-            way.record(rec, problem);
-            if (emulate) emulateMatrices(rec, unit);
-            return { dw: to };
-          });
-          if (!served) continue;
-          const expected = reference.conv3dGradWeight(x, dy, [...kernel, cin, cout], options);
-          assertClose(`conv3d_grad_weight '${way.name}' on ${what} ${name}`, results.dw, expected, { terms: 3000 });
-          return;
-        }
-        assert.unreachable(`${way.name} serves none of the cases, so nothing was tested`);
-      },
-      { software: true, matrixUnit: unit },
-    );
-  }
+function caseOf({ name, x, dy, kernel, padding }: Shape): MatrixCase<WeightGradient> {
+  const options = { stride: [1, 1, 1] as Triple, padding };
+  const shape = [...kernel, x.shape[4], dy.shape[4]];
+  return {
+    name,
+    expected: reference.conv3dGradWeight(x, dy, shape, options),
+    make: (rec) => {
+      const given = { x: upload(rec.device, x, 'x'), dy: upload(rec.device, dy, 'dy') };
+      const output = rec.tensor(shape, 'dw');
+      return { problem: { kernel, ...options, products: 'f16', ...given, dw: output }, output };
+    },
+  };
 }
 
-testWays(UNLIKE, GRAD_WEIGHT_MATRIX_WAYS);
-NVIDIA.forEach((unit, i) => {
-  testWays(unit, [gradWeightMatrices({ ...SMALL[i + 1], rows: [2, 2] })]);
+testMatrixWays<GradMatrixTile, WeightGradient>({
+  ...{ op: 'conv3d_grad_weight', all: GRAD_WEIGHT_MATRIX_WAYS, wayOf: gradWeightMatrices, terms: 3000 },
+  cases: SHAPES.map(caseOf),
+  small: [
+    { run: 2, rows: [2, 1], inputs: 1, outputs: 1 },
+    { run: 1, rows: [1, 2], inputs: 1, outputs: 2 },
+    { run: 0, rows: [1, 2], inputs: 2, outputs: 1 },
+  ],
 });
 
-if (!matrixUnit) {
-  test('this adapter has no matrix units: none of the ways that use them serves a problem', () => {
-    saySkipped('the weight gradient on matrix units');
-    const problem = { products: 'f16' } as WeightGradient;
-    assert.ok(GRAD_WEIGHT_MATRIX_WAYS.every((way) => !way.serves({ limits: {} } as Device, problem)));
-  });
-} else {
-  testWays(matrixUnit, testable(matrixUnit, GRAD_WEIGHT_MATRIX_WAYS, SMALL.map(gradWeightMatrices)));
-
+if (matrixUnit) {
   gpuTest(
     'a part of the input channels, read through a norm, goes to its place',
     async (device) => {

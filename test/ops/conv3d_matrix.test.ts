@@ -1,17 +1,11 @@
 /** Convolutions on matrix units, each way at odd sizes; values are those that the kernels do not round. */
-import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { commandText } from '../../engine/command.ts';
-import type { Device } from '../../engine/device.ts';
-import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 import { conv3dJoined } from '../../engine/ops/conv3d.ts';
-import { MATRIX_WAYS, matrices } from '../../engine/ops/conv3d_matrix.ts';
+import { MATRIX_WAYS, type MatrixTile, matrices } from '../../engine/ops/conv3d_matrix.ts';
 import type { Convolution } from '../../engine/ops/convolution.ts';
 import { instanceNorm } from '../../engine/ops/norm.ts';
 import { compute } from '../../engine/program.ts';
-import type { Recording } from '../../engine/recording.ts';
-import type { Tensor } from '../../engine/tensor.ts';
-import type { Way } from '../../engine/ways.ts';
 import { assertClose } from '../compare.ts';
 import { gpuTest, matrixUnit, run, upload } from '../harness.ts';
 import { concat } from '../reference/concat.ts';
@@ -20,122 +14,72 @@ import { type Dense, random } from '../reference/dense.ts';
 import { leakyRelu } from '../reference/leaky_relu.ts';
 import * as norm from '../reference/norm.ts';
 import { slice } from '../reference/slice.ts';
-import { halves, saySkipped, testable } from './halves.ts';
-import { emulateMatrices, NVIDIA, UNLIKE } from './matrix_emulation.ts';
-
-interface Case {
-  readonly name: string;
-  /** Appends the problem, where the way serves it. */
-  record(rec: Recording, device: Device, way: Way<Convolution>): Tensor | undefined;
-  readonly expected: Dense;
-}
+import { halves, type MatrixCase, testMatrixWays } from './matrix_ways.ts';
 
 const STRIDE = [1, 1, 1] as const;
 
-/** Appends the problem where the way serves it. */
-function taken(rec: Recording, way: Way<Convolution>, problem: Omit<Convolution, 'stride' | 'products'>) {
-  const whole: Convolution = { ...problem, stride: STRIDE, products: 'f16' };
-  if (!way.serves(rec.device, whole)) return undefined;
-  way.record(rec, whole);
-  return whole.y;
-}
+const rounding = (problem: Omit<Convolution, 'stride' | 'products'>) => ({
+  problem: { ...problem, stride: STRIDE, products: 'f16' } as const,
+  output: problem.y,
+});
 
-function plain(): Case {
+function plain(): MatrixCase<Convolution> {
   const [x, w, bias] = [halves([2, 4, 7, 30, 14], 1), halves([3, 3, 3, 14, 20], 2), halves([20], 3)];
   const padding = [1, 1, 1] as const;
   return {
     name: 'with bias, channels that fill no matrix',
     expected: reference.conv3d(x, w, bias, { stride: STRIDE, padding }),
-    record: (rec, device, way) =>
-      taken(rec, way, {
+    make: (rec) =>
+      rounding({
         ...{ kernel: [3, 3, 3], padding, transpose: false, flip: false },
-        ...{ x: upload(device, x, 'x'), w: upload(device, w, 'w'), bias: upload(device, bias, 'bias') },
+        ...{ x: upload(rec.device, x, 'x'), w: upload(rec.device, w, 'w'), bias: upload(rec.device, bias, 'bias') },
         y: rec.tensor([2, 4, 7, 30, 20], 'y'),
       }),
   };
 }
 
-function adjoint(): Case {
+function adjoint(): MatrixCase<Convolution> {
   const [dy, w] = [halves([1, 15, 14, 10, 16], 4), halves([3, 1, 3, 72, 16], 5)];
   const dx = reference.conv3dGradInput(dy, w, [1, 15, 14, 10, 72], { stride: STRIDE, padding: [1, 0, 1] });
   return {
     name: 'an input gradient of some of the channels, no taps along y',
     expected: slice(dx, 12, 72),
-    record: (rec, device, way) =>
-      taken(rec, way, {
+    make: (rec) =>
+      rounding({
         ...{ kernel: [3, 1, 3], padding: [1, 0, 1], transpose: true, flip: true, firstIn: 12 },
-        ...{ x: upload(device, dy, 'dy'), w: upload(device, w, 'w'), y: rec.tensor([1, 15, 14, 10, 60], 'dx') },
+        ...{ x: upload(rec.device, dy, 'dy'), w: upload(rec.device, w, 'w') },
+        y: rec.tensor([1, 15, 14, 10, 60], 'dx'),
       }),
   };
 }
 
-function joined(): Case {
+function joined(): MatrixCase<Convolution> {
   const [x, also, w] = [halves([1, 5, 6, 17, 12], 6), halves([1, 5, 6, 17, 19], 7), halves([3, 3, 3, 31, 16], 8)];
   return {
     name: 'of two tensors stored in bfloat16, no padding',
     expected: reference.conv3d(concat([x, also]), w, null, { stride: STRIDE, padding: [0, 0, 0] }),
-    record: (rec, device, way) => {
+    make: (rec) => {
       const stored = (value: Dense, label: string) =>
-        device.tensor(value.shape, label, { data: value.data, dtype: 'bf16' });
-      return taken(rec, way, {
+        rec.device.tensor(value.shape, label, { data: value.data, dtype: 'bf16' });
+      return rounding({
         ...{ kernel: [3, 3, 3], padding: [0, 0, 0], transpose: false, flip: false },
-        ...{ x: stored(x, 'x'), also: stored(also, 'also'), w: upload(device, w, 'w') },
+        ...{ x: stored(x, 'x'), also: stored(also, 'also'), w: upload(rec.device, w, 'w') },
         y: rec.tensor([1, 3, 4, 15, 16], 'y'),
       });
     },
   };
 }
 
-const CASES = [plain(), adjoint(), joined()];
-
-/** Together they have everything that a tile can have. */
-const SMALL = [
-  { run: 2, rows: [1, 1], groups: [1, 1, 1], pad: 0 },
-  { run: 1, rows: [1, 2], groups: [2, 1, 2], pad: 2 },
-  { run: 0, rows: [2, 1], groups: [1, 2, 1], pad: 0 },
-] as const;
-
-/** Tests ways one by one on a unit, which is emulated where the adapter has another one or none. */
-function testWays(unit: MatrixUnit, ways: readonly Way<Convolution>[]): void {
-  const emulate = unit !== matrixUnit;
-  const what = `${emulate ? 'emulated ' : ''}units ${unit.m} x ${unit.n} x ${unit.k}`;
-  for (const [i, way] of ways.entries()) {
-    gpuTest(
-      `conv3d '${way.name}' on ${what} equals the reference`,
-      async (device) => {
-        for (let k = 0; k < CASES.length; k++) {
-          const { name, expected, record } = CASES[(i + k) % CASES.length];
-          let y: Tensor | undefined;
-          const results = await compute(device, (rec): Record<string, Tensor> => {
-            y = record(rec, device, way);
-            if (emulate) emulateMatrices(rec, unit);
-            return y ? { y } : {};
-          });
-          if (!y) continue;
-          assertClose(`conv3d '${way.name}' on ${what} ${name}`, results.y, expected, { terms: 27 * 31 });
-          return;
-        }
-        assert.unreachable(`${way.name} serves none of the cases, so nothing was tested`);
-      },
-      { software: true, matrixUnit: unit },
-    );
-  }
-}
-
-testWays(UNLIKE, MATRIX_WAYS);
-NVIDIA.forEach((unit, i) => {
-  testWays(unit, [matrices({ ...SMALL[i + 1], rows: [2, 2] })]);
+testMatrixWays<MatrixTile, Convolution>({
+  ...{ op: 'conv3d', all: MATRIX_WAYS, wayOf: matrices, cases: [plain(), adjoint(), joined()], terms: 27 * 31 },
+  small: [
+    { run: 2, rows: [1, 1], groups: [1, 1, 1], pad: 0 },
+    { run: 1, rows: [1, 2], groups: [2, 1, 2], pad: 2 },
+    { run: 0, rows: [2, 1], groups: [1, 2, 1], pad: 0 },
+  ],
 });
 
-if (!matrixUnit) {
-  test('this adapter has no matrix units: none of the ways that use them serves a problem', () => {
-    saySkipped('conv3d on matrix units');
-    const problem = { products: 'f16' } as Convolution;
-    assert.ok(MATRIX_WAYS.every((way) => !way.serves({ limits: {} } as Device, problem)));
-  });
-} else {
-  testWays(matrixUnit, testable(matrixUnit, MATRIX_WAYS, SMALL.map(matrices)));
-
+if (matrixUnit) {
   gpuTest(
     'a convolution takes matrix units only where it is told to, and reads through norms with them',
     async (device) => {

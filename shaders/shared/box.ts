@@ -1,0 +1,35 @@
+import type { Triple } from '../../engine/shape.ts';
+import { wgsl } from './wgsl.ts';
+
+/**
+ * Kernels of stride 1 whose workgroups take a volume box by box: boxes are counted with x innermost, then y, z, samples, and so
+ * are the voxels of a box. Extents are [z, y, x].
+ */
+
+/** `n` and `box_z`, `box_y`, `box_x`: sample and first voxel of box `number`. Wants p.tiles_x, p.tiles_y, p.tiles_z. */
+export const boxCorner = (number: string, [z, y, x]: Triple): string => wgsl`
+  var rest = ${number};
+  let box_x = (rest % p.tiles_x) * ${x}u;
+  rest = rest / p.tiles_x;
+  let box_y = (rest % p.tiles_y) * ${y}u;
+  rest = rest / p.tiles_y;
+  let box_z = (rest % p.tiles_z) * ${z}u;
+  let n = rest / p.tiles_z;`;
+
+/** `hz`, `hy`, `hx`: where voxel `j` lies in a box. */
+export const boxVoxel = ([, y, x]: Triple): string => wgsl`
+      let hx = j % ${x}u;
+      let hy = (j / ${x}u) % ${y}u;
+      let hz = j / ${y * x}u;`;
+
+/**
+ * The voxel of an input [N, p.depth, p.height, p.width] that voxel `j` of a box meets, the box beginning p.pad_* before the
+ * corner: `inside` tells whether there is one, and `voxel` which; 0 where there is none.
+ */
+export const inputVoxel = (box: Triple): string => wgsl`
+      ${boxVoxel(box)}
+      let xx = i32(box_x + hx) - i32(p.pad_x);
+      let yy = i32(box_y + hy) - i32(p.pad_y);
+      let zz = i32(box_z + hz) - i32(p.pad_z);
+      let inside = xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
+      let voxel = select(0u, ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx), inside);`;
