@@ -28,13 +28,14 @@ const SAMPLES = { software: 3, hardware: 10 };
  */
 export async function benchPredictCommand(options: BenchOptions): Promise<number> {
   const report = await benchSession(options, async ({ device, opened, place, status, peaks: measure }) => {
-    assertPrecision(device, options.precision ?? 'fp32', opened.name);
+    const { precision = 'fp32' } = options;
+    assertPrecision(device, precision, opened.name);
     const kind = opened.software ? 'software' : 'hardware';
     const { patch, channels } = DEFAULTS[kind];
     const shape: VolumeShape = {
       ...{ size: options.size ?? SIZES[kind], patch: options.patch ?? patch },
       ...{ batch: options.batch ?? 1, channels: options.channels ?? channels },
-      precision: options.precision ?? 'fp32',
+      precision,
     };
     const peaks = await measure();
     status.show('compiling, then predicting');

@@ -38,12 +38,13 @@ const EFFORT = {
  */
 export async function benchStepCommand(options: BenchOptions): Promise<number> {
   const report = await benchSession(options, async ({ device, opened, place, status, peaks: measure }) => {
-    assertPrecision(device, options.precision ?? 'fp32', opened.name);
+    const { precision = 'fp32' } = options;
+    assertPrecision(device, precision, opened.name);
     const kind = opened.software ? 'software' : 'hardware';
     const { patch, batch, channels } = DEFAULTS[kind];
     const shape: StepShape = {
       ...{ patch: options.patch ?? patch, batch: options.batch ?? batch },
-      ...{ channels: options.channels ?? channels, precision: options.precision ?? 'fp32' },
+      ...{ channels: options.channels ?? channels, precision },
     };
     const configs = (options.method ?? METHODS).map((method) => stepConfig(method, shape));
     const peaks = await measure();

@@ -8,6 +8,7 @@ import { type ClockKind, createClock } from '../bench/clock.ts';
 import { CLASSES, stepConfig } from '../bench/synthetic.ts';
 import { readFailure } from '../host/files.ts';
 import { type OpenedGpu, openGpu } from '../host/node.ts';
+import { tunedAdapter } from '../host/opened_gpu.ts';
 import { STOPPED, stopOnSignal } from '../host/stop.ts';
 import { statusLine } from '../host/terminal.ts';
 import { parseModelCard } from '../predict/model.ts';
@@ -106,15 +107,14 @@ async function tuned(
   options: TuneOptions,
   tunables: readonly Tunable[] | undefined,
 ): Promise<TuneReport> {
-  const { software, kind, matrixUnit } = opened;
   const tuning = opened.tuning as Tuning;
-  const device = new Device(opened.device, { software, kind, matrixUnit });
+  const adapter = tunedAdapter(opened);
+  const device = new Device(opened.device, adapter);
   const clock = createClock(device);
   const status = statusLine(!options.quiet && !options.json);
   const stop = stopOnSignal(() => {
     if (!options.quiet) process.stderr.write('\nstopping after the kernel at hand; once more to end at once\n');
   });
-  const adapter = { limits: device.limits, software, kind, matrixUnit };
   let problem: string | null = null;
   const store = async (record: TuningRecord) => {
     try {
@@ -124,7 +124,7 @@ async function tuned(
     }
   };
   try {
-    const { configs, data, network } = await wanted(options, software);
+    const { configs, data, network } = await wanted(options, opened.software);
     for (const { precision } of configs) assertPrecision(device, precision, opened.name);
     const problems = await networkProblems(adapter, configs, data);
     const rows = await tune(

@@ -1,7 +1,7 @@
 /** What a host hands to the engine, and the one way both hosts turn an adapter into it. No Node, no DOM. */
 import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 import type { ChooseWay } from '../../engine/ways.ts';
-import { type AdapterIdentity, adapterIdentity } from '../tune/adapter.ts';
+import { type AdapterIdentity, adapterIdentity, type TunedAdapter } from '../tune/adapter.ts';
 import type { TuningStore } from '../tune/store.ts';
 import { openTuning, type Tuning } from '../tune/tuning.ts';
 
@@ -75,19 +75,20 @@ export async function requestFullDevice(adapter: GPUAdapter, notes: string[]): P
   }
 }
 
+/** What tuning goes by. */
+export function tunedAdapter({ device, software, kind, matrixUnit }: OpenedGpu): TunedAdapter {
+  return { limits: device.limits, software, kind, matrixUnit };
+}
+
 /** Takes over what was found out about the adapter; what cannot be used is named in `notes`. */
 export async function loadTuning(
   gpu: OpenedGpu,
   webgpu: string,
   storeOf: (identity: AdapterIdentity) => TuningStore,
 ): Promise<void> {
-  const { name, backend, kind, software, matrixUnit, notes, adapter, device } = gpu;
+  const { name, backend, notes, adapter } = gpu;
   const identity = adapterIdentity(adapter.info, { name, backend, webgpu });
-  const options = {
-    store: storeOf(identity),
-    identity,
-    adapter: { limits: device.limits, software, kind, matrixUnit },
-  };
+  const options = { store: storeOf(identity), identity, adapter: tunedAdapter(gpu) };
   gpu.tuning = await openTuning(options, (sentence) => notes.push(sentence));
   gpu.choose = gpu.tuning.choose;
 }

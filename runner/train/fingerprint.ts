@@ -119,8 +119,7 @@ function spread<T>(items: readonly T[], most: number): T[] {
   return Array.from({ length: most }, (_, i) => items[Math.floor((i * items.length) / most)]);
 }
 
-/** The grid of a case without inflating its voxels, where the format allows that. */
-/** Of every case, without its voxels. @throws DataError of the first unusable file */
+/** The grids of cases, without inflating voxels where the format allows that. @throws DataError of the first unusable file */
 export async function readGrids(dataset: Dataset, cases: readonly Case[], source: FileSource): Promise<CaseGrid[]> {
   const grids: CaseGrid[] = [];
   for (const item of cases) grids.push(gridOf(item, await readGrid(dataset, item, source)));

@@ -8,6 +8,7 @@ import { dryGpu } from '../../engine/dry_gpu.ts';
 import { CONV3D } from '../../engine/ops/conv3d_ways.ts';
 import { tuneCommand } from '../../runner/commands/tune.ts';
 import { openGpu } from '../../runner/host/node.ts';
+import { tunedAdapter } from '../../runner/host/opened_gpu.ts';
 import { trainConfig } from '../../runner/train/config.ts';
 import { RUN_FILES } from '../../runner/train/run_store.ts';
 import { networkProblems } from '../../runner/tune/network_problems.ts';
@@ -24,8 +25,7 @@ const gpu = process.env.ACTION3D_GPU;
 /** Stores `pick`'s way for every convolution of the tiny run, as if it had been found to be the fastest. */
 async function pretendTuned(run: string, pick: (names: readonly string[]) => string | undefined): Promise<void> {
   const opened = await openGpu({ gpu });
-  const { software, kind } = opened;
-  const adapter = { limits: opened.device.limits, software, kind };
+  const adapter = tunedAdapter(opened);
   const dry = new Device(dryGpu(adapter.limits), adapter);
   const config = trainConfig(JSON.parse(await readFile(join(run, RUN_FILES.config), 'utf8')));
   const found = await networkProblems(adapter, [config], { inChannels: 1, classes: 2 });
