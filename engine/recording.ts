@@ -37,6 +37,7 @@ export class Recording {
   readonly written = new Set<Storage>();
   readonly kept = new Set<Storage>();
   private readonly deferred = new Deferred();
+  private readonly moments = new Map<Storage, { readonly of: Tensor; readonly moments: Tensor }>();
   private gradEnabled = true;
   /** Set by Program: nothing can be added any more. */
   sealed = false;
@@ -109,6 +110,20 @@ export class Recording {
   /** What a kernel may read in place of `t`, which nothing has needed so far. */
   pending(t: Tensor): Normed | undefined {
     return this.deferred.pending(t);
+  }
+
+  /**
+   * Remembers what a kernel found out about `t` [N, ..., C] while it wrote it, until a command changes it: mean, sum of squared
+   * deviations and count of parts of every sample, channel by channel, [N x parts x {mean, M2, count}, C].
+   */
+  noteMoments(t: Tensor, moments: Tensor): void {
+    this.moments.set(t.storage, { of: t, moments });
+  }
+
+  /** What noteMoments was told, undefined also for a part or another view of the tensor. */
+  momentsOf(t: Tensor): Tensor | undefined {
+    const noted = this.moments.get(t.storage);
+    return noted && t.offset === noted.of.offset && sameShape(t.shape, noted.of.shape) ? noted.moments : undefined;
   }
 
   // ---- commands ---------------------------------------------------------------------------------------------------
@@ -252,6 +267,7 @@ export class Recording {
   private writes(storage: Storage, by: string): void {
     this.written.add(storage);
     this.deferred.changed(storage, by);
+    this.moments.delete(storage);
   }
 
   private append(command: Command): void {

@@ -4,6 +4,14 @@ import { product, type Triple } from '../engine/shape.ts';
 import { boxCorner, inputVoxel } from './shared/box.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
 import { axesOf, matrixTypes, stepsIn, tapSteps, tapsAcross, tripleOf, withHalo } from './shared/matrix_unit.ts';
+import {
+  momentsBytes,
+  momentsLength,
+  momentsMemory,
+  momentsMerge,
+  momentsStore,
+  type WorkgroupMoments,
+} from './shared/moments.ts';
 import { normedInput } from './shared/normed.ts';
 import { weightAt } from './shared/weight_at.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
@@ -25,6 +33,8 @@ export interface Conv3dMatrixTile {
   joined: boolean;
   /** The last of the inputs is read through its norm and activation. */
   normed: boolean;
+  /** Leaves the moments of every box of y too, for the norm behind. */
+  moments: boolean;
 }
 
 /** Output voxels of a workgroup and of the input box it needs, [z, y, x]. */
@@ -36,17 +46,32 @@ export function matrixBox({ unit, kernel, run, rows, groups }: Conv3dMatrixTile)
 const subgroups = ({ groups }: Conv3dMatrixTile): number => groups[0] * groups[1] * groups[2];
 const voxelPitch = ({ unit, pad }: Conv3dMatrixTile): number => unit.k / 4 + pad;
 
-/** Bytes of workgroup memory: the input box in float16, and one matrix of sums a subgroup. */
-export function matrixTileBytes(tile: Conv3dMatrixTile): number {
+/** A lane has values of one vec4 of channels, where a subgroup is a multiple of these. */
+function mergedMoments(tile: Conv3dMatrixTile): WorkgroupMoments {
+  const { n, subgroup } = tile.unit;
+  const size = subgroups(tile) * subgroup;
+  const columns = (tile.groups[2] * n) / 4;
+  return { size, columns, slots: size / columns, memory: 'sums' };
+}
+
+/** vec4 of sums in workgroup memory: one matrix a subgroup, later moments. */
+function sumsLength(tile: Conv3dMatrixTile): number {
   const { m, n } = tile.unit;
-  return product(matrixBox(tile).box) * voxelPitch(tile) * 8 + subgroups(tile) * m * n * 4;
+  return Math.max((subgroups(tile) * m * n) / 4, tile.moments ? momentsLength(mergedMoments(tile)) : 0);
+}
+
+/** Bytes of workgroup memory: the input box in float16, sums in float32. */
+export function matrixTileBytes(tile: Conv3dMatrixTile): number {
+  const sums = sumsLength(tile) * 16 + (tile.moments ? momentsBytes(mergedMoments(tile)) : 0);
+  return product(matrixBox(tile).box) * voxelPitch(tile) * 8 + sums;
 }
 
 /**
  * conv3d_matrix: y[n,o,co] = bias[co] + sum over taps t and ci of x[n, o - padding + t, ci] w[t,ci,co], the factors rounded to
  * float16, on matrix units: m voxels of a row x k input channels by k input channels x n output channels.
  *
- * layout   x, y NDHWC in vec4; w as pack_weights_matrix leaves it
+ * layout   x, y NDHWC in vec4; w as pack_weights_matrix leaves it; moments [N, boxes, {mean, M2, count}, Cout] of y before any
+ *          rounding to bfloat16
  * owns     a workgroup: a box of rows x groups rows of m voxels x n groups[2] output channels; a subgroup: rows[0] x rows[1]
  *          matrices of sums. k input channels at a time lie in workgroup memory with their halo
  * cost     per subgroup, k input channels and tap along the row: a matrix of x for each of (rows[0] + 2)(rows[1] + 2) rows
@@ -61,6 +86,7 @@ export function conv3dMatrixKernel(v: Conv3dMatrixTile): Kernel {
   const { out, box } = matrixBox(v);
   const pitch = voxelPitch(v);
   const size = subgroup * subgroups(v);
+  const merged = mergedMoments(v);
   const [k4, n4] = [k / 4, n / 4];
   const [, , groupsN] = v.groups;
   const axisNames = ['z', 'y', 'x'];
@@ -102,8 +128,12 @@ struct Params {
 #endif
 ${joinedInput(v, 5)}
 ${normedInput(v.normed, 6)}
+#if ${v.moments}
+@group(0) @binding(9) var<storage, read_write> moments: array<vec4f>;
+${momentsMemory(merged)}
+#endif
 var<workgroup> tile: array<vec4h, ${product(box) * pitch}>;
-var<workgroup> sums: array<vec4f, ${subgroups(v) * m * n4}>;
+var<workgroup> sums: array<vec4f, ${sumsLength(v)}>;
 
 @compute @workgroup_size(${size})
 fn main(
@@ -153,6 +183,9 @@ fn main(
       )}
     }
   }
+  #if ${v.moments}
+  var own = Moments(vec4f(0.0), vec4f(0.0), 0.0);
+  #endif
   ${eachRow(
     (a, b) => `{
     subgroupMatrixStore<row_major>(&sums, subgroup * ${m * n4}u, sum_${a}_${b}, ${n4}u);
@@ -162,14 +195,32 @@ fn main(
       let oy = ${rowAxis(a, b, 1)};
       let ox = ${rowAxis(a, b, 2)};
       let co = block * ${n4}u + e % ${n4}u;
-      if (${['z', 'y', 'x'].map((axis, at) => `o${axis} < p.out_${extents[at]}`).join(' && ')} && co < p.cout4) {
+      if (${['z', 'y', 'x'].map((axis, at) => `o${axis} < p.out_${extents[at]}`).join(' && ')}) {
         let to = (((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + co;
-        y[to] = sums[subgroup * ${m * n4}u + e]${v.bias ? ' + bias[co]' : ''};
+        let value = sums[subgroup * ${m * n4}u + e]${v.bias ? ' + bias[co]' : ''};
+        if (co < p.cout4) { y[to] = value; }
+        ${v.moments ? 'own = merge(own, Moments(value, vec4f(0.0), 1.0));' : ''}
       }
     }
     workgroupBarrier();
   }`,
   )}
+  #if ${v.moments}
+  let slot = (subgroup / ${groupsN}u) * ${subgroup / n4}u + lane / ${n4}u;
+  let own_column = (subgroup % ${groupsN}u) * ${n4}u + lane % ${n4}u;
+  if (own_column == 0u) { slot_counts[slot] = own.count; }
+  ${momentsStore(merged, 'own_column', 'slot', 'own')}
+  ${momentsMerge(
+    merged,
+    `let channel = (i % p.groups) * ${merged.columns}u + column;
+    if (channel < p.cout4) {
+      let to = (i / p.groups) * 3u * p.cout4 + channel;
+      moments[to] = all.mean;
+      moments[to + p.cout4] = all.m2;
+      moments[to + 2u * p.cout4] = vec4f(all.count);
+    }`,
+  )}
+  #endif
 }
 `,
   );

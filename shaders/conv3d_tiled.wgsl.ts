@@ -2,6 +2,14 @@ import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
 import { boxCorner, inputVoxel } from './shared/box.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
+import {
+  momentsBytes,
+  momentsLength,
+  momentsMemory,
+  momentsMerge,
+  momentsStore,
+  type WorkgroupMoments,
+} from './shared/moments.ts';
 import { normedInput } from './shared/normed.ts';
 import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
@@ -25,7 +33,11 @@ export interface Conv3dTile {
   joined: boolean;
   /** The last of the inputs is read through its norm and activation. */
   normed: boolean;
+  /** Leaves the moments of every box of y too, for the norm behind. */
+  moments: boolean;
 }
+
+const sumOver = (n: number, term: (t: number) => string) => Array.from({ length: n }, (_, t) => term(t)).join(' + ');
 
 /** vec4 from one row of the tile to the next: odd, so that lanes along y lie in different banks. */
 const pitchOf = (width: number) => width + 1 - (width % 2);
@@ -43,16 +55,23 @@ function layout(v: Conv3dTile) {
   const depth = lz + kd - 1;
   const pitch = pitchOf(width);
   const staged = weights === 'workgroup' ? kd * kh * rowOf(v).weights * 4 * tileC : 0;
-  return { width, height, depth, pitch, staged, vec4s: depth * height * pitch + staged };
+  const lanes = lz * ly * lx;
+  const merged: WorkgroupMoments = { size: lanes, columns: tileC, slots: lanes, memory: 'tile' };
+  const tile = Math.max(depth * height * pitch, v.moments ? momentsLength(merged) : 0);
+  return { width, height, depth, pitch, staged, merged, tile };
 }
 
 /** Bytes of workgroup memory. */
-export const tileBytes = (v: Conv3dTile): number => layout(v).vec4s * 16;
+export function tileBytes(v: Conv3dTile): number {
+  const { tile, staged, merged } = layout(v);
+  return (tile + staged) * 16 + (v.moments ? momentsBytes(merged) : 0);
+}
 
 /**
  * conv3d_tiled: y[n,o,co] = bias[co] + sum over taps t and ci of x[n, o - padding + t, ci] w[t,ci,co].
  *
- * layout   x, y NDHWC in vec4; w [taps, Cin, Cout] in vec4
+ * layout   x, y NDHWC in vec4; w [taps, Cin, Cout] in vec4; moments [N, boxes, {mean, M2, count}, Cout] of y before any
+ *          rounding to bfloat16
  * owns     a workgroup: a box of lanes x tileX voxels x tileC vec4 of output channels; an invocation: tileX voxels of a row.
  *          Four input channels at a time lie in workgroup memory with their halo, each read once per workgroup
  * cost     per row of taps and 4 input channels: tileX-1+kw reads of the tile, 4*kw*tileC of w, 16*kw*tileX*tileC fma; two
@@ -63,7 +82,7 @@ export function conv3dTiledKernel(v: Conv3dTile): Kernel {
   const [kd, kh] = v.kernel;
   const [lz, ly, lx] = v.lanes;
   const size = lz * ly * lx;
-  const { width, height, depth, pitch, staged } = layout(v);
+  const { width, height, depth, pitch, staged, merged, tile } = layout(v);
   const row = rowOf(v);
   const box = { row, tileC: v.tileC };
   const products = (channels: number) =>
@@ -89,7 +108,11 @@ struct Params {
 #endif
 ${joinedInput(v, 5)}
 ${normedInput(v.normed, 6)}
-var<workgroup> tile: array<vec4f, ${depth * height * pitch}>;
+#if ${v.moments}
+@group(0) @binding(9) var<storage, read_write> moments: array<vec4f>;
+${momentsMemory(merged)}
+#endif
+var<workgroup> tile: array<vec4f, ${tile}>;
 #if ${staged > 0}
 var<workgroup> weights: array<vec4f, ${staged}>;
 #endif
@@ -146,13 +169,40 @@ fn main(
   let ox = box_x + lane_x;
   let oy = box_y + lane_y;
   let oz = box_z + lane_z;
-  if (oy >= p.out_height || oz >= p.out_depth) { return; }
+  let in_rows = oy < p.out_height && oz < p.out_depth;
   let out = (((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + co;
   ${repeat(v.tileX, (t) => {
     const sum = (o: number) => `${outputOf(box, t, o)}${v.bias ? ` + bias[co + ${o}u]` : ''}`;
-    const stores = repeat(v.tileC, (o) => `y[out + ${t}u * p.cout4 + ${o}u] = ${sum(o)};`);
-    return `if (ox + ${t}u < p.out_width) {\n${stores}\n}`;
+    return `
+  let inside_${t} = in_rows && ox + ${t}u < p.out_width;
+  ${repeat(v.tileC, (o) => `let y_${t}_${o} = ${sum(o)};`)}
+  if (inside_${t}) {
+    ${repeat(v.tileC, (o) => `y[out + ${t}u * p.cout4 + ${o}u] = y_${t}_${o};`)}
+  }`;
   })}
+  #if ${v.moments}
+  workgroupBarrier();
+  let seen = ${sumOver(v.tileX, (t) => `f32(inside_${t})`)};
+  slot_counts[local] = seen;
+  ${repeat(v.tileC, (o) => {
+    const mean = sumOver(v.tileX, (t) => `select(vec4f(0.0), y_${t}_${o}, inside_${t})`);
+    const m2 = sumOver(
+      v.tileX,
+      (t) => `select(vec4f(0.0), (y_${t}_${o} - mean_${o}) * (y_${t}_${o} - mean_${o}), inside_${t})`,
+    );
+    return `
+  let mean_${o} = (${mean}) / max(seen, 1.0);
+  let own_${o} = Moments(mean_${o}, ${m2}, seen);
+  ${momentsStore(merged, `${o}u`, 'local', `own_${o}`)}`;
+  })}
+  ${momentsMerge(
+    merged,
+    `let to = (i / p.groups) * 3u * p.cout4 + co + column;
+    moments[to] = all.mean;
+    moments[to + p.cout4] = all.m2;
+    moments[to + 2u * p.cout4] = vec4f(all.count);`,
+  )}
+  #endif
 }
 `,
   );

@@ -1,4 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
+import { momentsType } from './shared/moments.ts';
 import { wgsl } from './shared/wgsl.ts';
 
 /** Invocations that share one vec4 of channels; a power of two. */
@@ -33,24 +34,17 @@ struct Params { pitch: u32, chunks: u32, channels: u32, eps: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> moments: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> stats: array<vec4f>;
-struct Moments { mean: vec4f, m2: vec4f, count: vec4f }
+${momentsType}
 var<workgroup> shared_mean: array<vec4f, ${LANES}>;
 var<workgroup> shared_m2: array<vec4f, ${LANES}>;
-var<workgroup> shared_count: array<vec4f, ${LANES}>;
-
-fn merge(a: Moments, b: Moments) -> Moments {
-  let count = a.count + b.count;
-  let share = b.count / max(count, vec4f(1.0));
-  let d = b.mean - a.mean;
-  return Moments(a.mean + d * share, a.m2 + b.m2 + d * d * a.count * share, count);
-}
+var<workgroup> shared_count: array<f32, ${LANES}>;
 ${main}
   let c = group.x;
   let n = group.y;
-  var mine = Moments(vec4f(0.0), vec4f(0.0), vec4f(0.0));
+  var mine = Moments(vec4f(0.0), vec4f(0.0), 0.0);
   for (var k = lane; k < p.chunks; k += ${LANES}u) {
     let at = (n * p.chunks + k) * 3u * p.pitch + c;
-    mine = merge(mine, Moments(moments[at], moments[at + p.pitch], moments[at + 2u * p.pitch]));
+    mine = merge(mine, Moments(moments[at], moments[at + p.pitch], moments[at + 2u * p.pitch].x));
   }
   shared_mean[lane] = mine.mean;
   shared_m2[lane] = mine.m2;
@@ -68,7 +62,7 @@ ${main}
     let real = channel < vec4u(p.channels);
     let to = 2u * n * p.pitch + c;
     stats[to] = select(vec4f(0.0), mine.mean, real);
-    stats[to + p.pitch] = select(vec4f(0.0), inverseSqrt(mine.m2 / max(mine.count, vec4f(1.0)) + p.eps), real);
+    stats[to + p.pitch] = select(vec4f(0.0), inverseSqrt(mine.m2 / max(mine.count, 1.0) + p.eps), real);
   }
 }
 `,

@@ -115,12 +115,13 @@ export function unet3d(config: UnetConfig): Unet3d {
     mode: UnetMode,
   ): Tensor {
     const padding: Triple = [kernel[0] >> 1, kernel[1] >> 1, kernel[2] >> 1];
+    const moments = settings.norm !== 'none' && (settings.norm !== 'batch' || mode.training !== false);
     let y: Tensor | undefined;
     for (let block = 0; block < settings.blocksPerLevel; block++) {
       const name = `${at}.${block}`;
       const bias = settings.norm === 'none' ? parameters.get(`${name}.conv.bias`) : null;
       const weight = parameters.get(`${name}.conv.weight`);
-      const options = { padding, store: settings.storage, products: settings.products };
+      const options = { padding, moments, store: settings.storage, products: settings.products };
       const input = y ?? x;
       const sums =
         'storage' in input

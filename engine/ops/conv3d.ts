@@ -5,7 +5,14 @@ import { recordProblem } from '../ways.ts';
 import { concat } from './concat.ts';
 import { scatter } from './conv_transpose3d.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from './conv3d_ways.ts';
-import { type Conv3dOptions, type Geometry, geometryOf, packWeights, unitStride } from './convolution.ts';
+import {
+  type Conv3dOptions,
+  type Convolution,
+  type Geometry,
+  geometryOf,
+  packWeights,
+  unitStride,
+} from './convolution.ts';
 import { columnSums } from './reduce.ts';
 
 /**
@@ -47,14 +54,17 @@ function convolution(
   w: Tensor,
   bias: Tensor | null,
   g: Geometry,
-  { store }: Conv3dOptions,
+  { store, moments }: Conv3dOptions,
 ): Tensor {
   const [x, also] = inputs;
   const given = also ? [x, also] : [x];
   const [n, ...size] = volumeShape(x, 'conv3d');
   const out = [0, 1, 2].map((a) => convExtent(size[a], g.kernel[a], g.stride[a], g.padding[a]));
   const y = rec.tensor([n, ...out, w.shape[4]], 'conv3d', { dtype: store ?? x.dtype });
-  const problem = { ...g, x, w, y, ...(also && { also }), ...(bias && { bias }), transpose: false, flip: false };
+  const problem: Convolution = {
+    ...{ ...g, x, w, y, transpose: false, flip: false },
+    ...{ ...(also && { also }), ...(bias && { bias }), ...(moments && { moments }) },
+  };
   recordProblem(rec, CONV3D, problem);
   return rec.node('conv3d', [...given, w, ...(bias ? [bias] : [])], y, (dy, gradients) => {
     const parts = given.map((input, i) => ({ input, firstIn: i * channels(x) }));

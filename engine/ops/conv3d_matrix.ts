@@ -9,7 +9,7 @@ import type { MatrixUnit } from '../matrix_unit.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, product, roundUp } from '../shape.ts';
 import { channels, type Tensor } from '../tensor.ts';
-import { type Convolution, inputChannels, taps, weightsOf } from './convolution.ts';
+import { type Convolution, inputChannels, momentsFor, taps, weightsOf } from './convolution.ts';
 import { type MatrixWay, worthyUnit } from './matrix_ways.ts';
 import { readThrough } from './read_through.ts';
 
@@ -26,6 +26,7 @@ function wasteOf(unit: MatrixUnit, problem: Convolution, tile: MatrixTile): numb
 
 const shapeOf = (problem: Convolution) => ({
   ...{ kernel: problem.kernel, bias: problem.bias !== undefined, joined: problem.also !== undefined, normed: false },
+  moments: problem.moments ?? false,
 });
 
 /** shaders/conv3d_matrix.wgsl.ts: products of float16 on matrix units, stride 1. */
@@ -44,6 +45,7 @@ export function matrices(tile: MatrixTile): MatrixWay<Convolution> {
       return (
         size <= limits.maxComputeInvocationsPerWorkgroup &&
         size % (unit.k / 4) === 0 &&
+        unit.subgroup % (unit.n / 4) === 0 &&
         matrixTileBytes(variant(unit, problem)) <= limits.maxComputeWorkgroupStorageSize
       );
     },
@@ -59,10 +61,12 @@ export function matrices(tile: MatrixTile): MatrixWay<Convolution> {
       const wide = ceilDiv(channels(y), unit.n * groups[2]);
       const blocks = wide * groups[2];
       const w = packed(rec, problem, unit, blocks);
-      const count = samples * wide * tilesZ * tilesY * tilesX;
+      const boxes = tilesZ * tilesY * tilesX;
+      const moments = momentsFor(rec, problem, boxes);
+      const count = samples * wide * boxes;
       rec.dispatch(
         conv3dMatrixKernel({ ...variant(unit, problem), normed }),
-        { x, w, y, ...(bias && { bias }), ...(also && { also }), ...norm },
+        { x, w, y, ...(bias && { bias }), ...(also && { also }), ...norm, ...(moments && { moments }) },
         {
           ...{ count, tiles_x: tilesX, tiles_y: tilesY, tiles_z: tilesZ, groups: wide, blocks },
           ...{ depth, height, width, cin: inputChannels(problem), own4: x.pitch / 4 },
@@ -71,6 +75,7 @@ export function matrices(tile: MatrixTile): MatrixWay<Convolution> {
         },
         count * product(groups) * unit.subgroup,
       );
+      if (moments) rec.noteMoments(y, moments);
     },
   };
 }

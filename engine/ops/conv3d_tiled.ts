@@ -5,6 +5,7 @@ import type { Way } from '../ways.ts';
 import {
   type Convolution,
   inputChannels,
+  momentsFor,
   packedTaps,
   packWeights,
   unitStride,
@@ -35,6 +36,7 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
   const variant = (problem: Convolution, normed = false): Conv3dTile => ({
     ...{ kernel: problem.kernel, lanes, tileX, tileC, weights, winograd, tail: inputChannels(problem) % 4 },
     ...{ bias: problem.bias !== undefined, joined: problem.also !== undefined, normed },
+    moments: problem.moments ?? false,
   });
   return {
     name: `tiled ${lanes.join('x')} x${tileX} c${tileC}${weights === 'storage' ? '' : ' staged'}${winograd ? ' winograd' : ''}`,
@@ -65,11 +67,13 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
         ceilDiv(outHeight, lanes[1]),
         ceilDiv(outWidth, lanes[2] * tileX),
       ];
+      const boxes = tilesZ * tilesY * tilesX;
+      const moments = momentsFor(rec, problem, boxes);
       const groups = cout4 / tileC;
-      const count = n * groups * tilesZ * tilesY * tilesX;
+      const count = n * groups * boxes;
       rec.dispatch(
         conv3dTiledKernel(variant(problem, normed)),
-        { x, w: weight, y, ...(bias && { bias }), ...(also && { also }), ...norm },
+        { x, w: weight, y, ...(bias && { bias }), ...(also && { also }), ...norm, ...(moments && { moments }) },
         {
           ...{ count, tiles_x: tilesX, tiles_y: tilesY, tiles_z: tilesZ, groups, depth, height, width, cin },
           ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4 },
@@ -78,6 +82,7 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
         },
         count * product(lanes),
       );
+      if (moments) rec.noteMoments(y, moments);
     },
   };
 }

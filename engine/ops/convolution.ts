@@ -15,6 +15,8 @@ export interface Conv3dOptions {
   store?: 'f32' | 'bf16';
   /** 'f16' lets kernels round the factors of products to float16; sums are float32. Default 'f32'. */
   products?: 'f32' | 'f16';
+  /** A norm comes next: kernels that can leave the statistics of the output, which then needs no pass over it. Default false. */
+  moments?: boolean;
 }
 
 export interface Geometry {
@@ -64,6 +66,8 @@ export interface Convolution extends Geometry {
   readonly bias?: Tensor;
   readonly transpose: boolean;
   readonly flip: boolean;
+  /** The moments of y are wanted (Recording.noteMoments) where the kernel can leave them. */
+  readonly moments?: boolean;
 }
 
 /** dw[t,ci,co] = sum over voxels o of x[n, o*stride - padding + t, ci] dy[n,o,co]. */
@@ -96,6 +100,11 @@ export function convolutionKey(g: Geometry, x: Tensor, y: Tensor, cin = x.shape[
   const stored = [x, y].some(({ dtype }) => dtype !== 'f32') ? ` ${x.dtype}->${y.dtype}` : '';
   const rounded = g.products === 'f16' ? ' f16' : '';
   return `k${g.kernel.join('x')} s${g.stride.join('x')} c${between} v${Math.round(Math.log2(voxels))}${stored}${rounded}`;
+}
+
+/** Where a kernel leaves the moments of each of `parts` of a sample of y, if they are wanted; to be noted behind its command. */
+export function momentsFor(rec: Recording, { y, moments }: Convolution, parts: number): Tensor | undefined {
+  return moments ? rec.tensor([y.shape[0] * parts * 3, channels(y)], `${y.label}.moments`) : undefined;
 }
 
 /** The part of w that a convolution takes. */

@@ -53,20 +53,23 @@ export function extents(x: Tensor, samples: number, size: number): Extents {
 
 /** Mean, sum of squared deviations and count of each sample and channel: [samples, {mean, M2, count}, C]. */
 export function momentsOf(rec: Recording, op: string, x: Tensor, e: Extents): Tensor {
-  return merged(rec, normMergeKernel(), chunkMoments(rec, op, x, e), e, 3);
+  const { moments, chunks } = chunkMoments(rec, op, x, e);
+  return merged(rec, normMergeKernel(), moments, { ...e, chunks }, 3);
 }
 
-/** The same of each chunk of voxels: [samples, chunks, 3, C]. */
-function chunkMoments(rec: Recording, op: string, x: Tensor, e: Extents): Tensor {
+/** The same of each chunk of voxels, [samples, chunks, 3, C]: what the kernel that wrote x left, else a pass over x. */
+function chunkMoments(rec: Recording, op: string, x: Tensor, e: Extents): { moments: Tensor; chunks: number } {
   if (e.voxels * e.size < 2) {
     throw new ShapeError(
       `${op}: '${x.label}' ${formatShape(x.shape)} has one value for each mean and variance; use a larger patch, fewer levels or more samples`,
     );
   }
+  const noted = rec.momentsOf(x);
+  if (noted) return { moments: noted, chunks: noted.shape[0] / (3 * e.samples) };
   const moments = rec.tensor([e.samples * e.chunks * 3, e.channels], `${op}.moments`);
   const params = chunkParams(e);
   rec.dispatch(normPartialKernel(), { x, moments }, params, params.count);
-  return moments;
+  return { moments, chunks: e.chunks };
 }
 
 /** Whether one dispatch with workgroup memory merges all chunks: not on CPUs, whose barriers are slow, and not for groups. */
@@ -76,8 +79,9 @@ const inOneDispatch = (rec: Recording, { chunks, size }: Extents) => !rec.device
 export function statisticsOf(rec: Recording, op: string, x: Tensor, e: Extents, eps = 1e-5): Tensor {
   if (!inOneDispatch(rec, e)) return finalised(rec, op, momentsOf(rec, op, x, e), e, eps);
   const stats = rec.tensor([e.samples * 2, e.channels], `${op}.stats`);
-  const params = { pitch: e.pitch, chunks: e.chunks, channels: e.channels, eps };
-  rec.dispatch(normFinishKernel(), { moments: chunkMoments(rec, op, x, e), stats }, params, [e.pitch, e.samples, 1]);
+  const { moments, chunks } = chunkMoments(rec, op, x, e);
+  const params = { pitch: e.pitch, chunks, channels: e.channels, eps };
+  rec.dispatch(normFinishKernel(), { moments, stats }, params, [e.pitch, e.samples, 1]);
   return stats;
 }
 

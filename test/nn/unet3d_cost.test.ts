@@ -49,9 +49,9 @@ function step(storage: 'f32' | 'bf16') {
 const full = step('f32');
 
 test('in float32: commands, pipelines, bytes moved and bytes planned', () => {
-  assert.ok(full.names.length <= 290, `${full.names.length} commands`);
+  assert.ok(full.names.length <= 274, `${full.names.length} commands`);
   assert.ok(full.pipelines <= 80, `${full.pipelines} pipelines`);
-  assert.ok(full.traffic <= 12.5e9, `${full.traffic} bytes moved`);
+  assert.ok(full.traffic <= 11.8e9, `${full.traffic} bytes moved`);
   assert.ok(full.planned <= 1.25e9, `${full.planned} bytes planned`);
 });
 
@@ -59,8 +59,13 @@ const counted = (prefix: string) => full.names.filter((name) => name.startsWith(
 
 test('skip connections are never joined, their gradients added in place, chunks of a norm merged in one dispatch', () => {
   assert.not.ok(full.names.some((name) => /copy_channels|^add|norm_merge|norm_grad_merge|norm_grad_affine/.test(name)));
-  for (const pass of ['norm_partial', 'norm_finish', 'norm_grad_partial', 'norm_grad_finish', 'norm_grad_apply'])
+  for (const pass of ['norm_finish', 'norm_grad_partial', 'norm_grad_finish', 'norm_grad_apply'])
     assert.is(counted(pass), 18, pass);
+});
+
+/** The two lowest levels have too few voxels for boxes; their sums are split. */
+test('statistics come from the convolutions themselves but in the two lowest levels', () => {
+  assert.is(counted('norm_partial'), 6);
 });
 
 /** Inputs of the up-convolutions and of the head (5), and what the direct kernel reads in the two lowest levels (4). */
