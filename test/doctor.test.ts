@@ -18,7 +18,7 @@ async function captured(call: () => Promise<number>): Promise<{ code: number; te
 }
 
 const gpu = process.env.ACTION3D_GPU;
-const right: SelfTest = async (device) => [{ name: 'limits', maxError: 0, ok: device.limits.maxBufferSize > 0 }];
+const right: SelfTest = async ({ device }) => [{ name: 'limits', maxError: 0, ok: device.limits.maxBufferSize > 0 }];
 const wrong: SelfTest = async () => [{ name: 'conv3d', maxError: 0.25, ok: false }];
 
 test('--json prints one value that names the adapter a run takes', async () => {

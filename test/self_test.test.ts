@@ -7,7 +7,7 @@ import { exit, openGpu } from '../runner/host/node.ts';
 const gpu = await openGpu({ gpu: process.env.ACTION3D_GPU });
 
 test('every check passes on this adapter', async () => {
-  const lines = await selfTest(gpu.device);
+  const lines = await selfTest(gpu);
   assert.equal(
     lines.filter(({ ok }) => !ok),
     [],
@@ -19,7 +19,7 @@ test('a driver that computes exp wrongly is found, where exp is used', async () 
   const compile = gpu.device.createShaderModule.bind(gpu.device);
   gpu.device.createShaderModule = (descriptor) =>
     compile({ ...descriptor, code: descriptor.code.replace(/\bexp\(/g, 'cos(') });
-  const wrong = (await selfTest(gpu.device)).filter(({ ok }) => !ok).map(({ name }) => name);
+  const wrong = (await selfTest(gpu)).filter(({ ok }) => !ok).map(({ name }) => name);
   gpu.device.createShaderModule = compile;
   assert.ok(wrong.includes('softmax and its gradients'), wrong.join());
   assert.ok(wrong.includes('cross_entropy and its gradients'), wrong.join());

@@ -14,7 +14,7 @@ export interface SelfTestLine {
   ok: boolean;
 }
 
-export type SelfTest = (device: GPUDevice) => Promise<SelfTestLine[]>;
+export type SelfTest = (opened: OpenedGpu) => Promise<SelfTestLine[]>;
 
 export interface DoctorOptions {
   /** One JSON value instead of lines for people. */
@@ -104,7 +104,7 @@ async function examineGpu(report: DoctorReport, wanted: string, selfTest: SelfTe
     report.notes.push(...gpu.notes);
     report.tuning = tuningOf(gpu);
     if (!selfTest) return;
-    report.selfTest = await selfTest(gpu.device);
+    report.selfTest = await selfTest(gpu);
     if (report.selfTest.some((line) => !line.ok)) report.exitCode = 8;
   } finally {
     gpu.close();

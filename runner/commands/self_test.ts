@@ -1,5 +1,6 @@
 /** `doctor`'s self-test: kernels of a training step, forward and backward, against the float64 loops of test/reference. */
 import { Device, type DeviceTraits } from '../../engine/device.ts';
+import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 import { leakyRelu } from '../../engine/ops/activation.ts';
 import { convTranspose3d } from '../../engine/ops/conv_transpose3d.ts';
 import { conv3d } from '../../engine/ops/conv3d.ts';
@@ -21,6 +22,7 @@ import { matmulGrad, matmul as matmulReference } from '../../test/reference/matm
 import { maxPool3dGrad, maxPool3d as maxPoolReference } from '../../test/reference/max_pool3d.ts';
 import { instanceNormGrad, instanceNorm as instanceNormReference } from '../../test/reference/norm.ts';
 import { softmaxGrad, softmax as softmaxReference } from '../../test/reference/softmax.ts';
+import type { OpenedGpu } from '../host/opened_gpu.ts';
 import type { SelfTestLine } from './doctor.ts';
 import { trainingCheck } from './self_test_training.ts';
 
@@ -29,8 +31,10 @@ interface Check {
   readonly inputs: readonly Dense[];
   readonly op: (rec: Recording, inputs: readonly Tensor[]) => Tensor;
   readonly expected: Dense;
-  /** Of every input, in their order, for an output gradient. */
+  /** Of every input, in their order, for an output gradient, `dy`. */
   readonly gradients: (dy: Dense) => readonly Dense[];
+  /** Default random. */
+  readonly dy?: Dense;
   /** Length of the longest sum behind one value. */
   readonly terms: number;
   /** The kernels to compare; default FAMILIES. */
@@ -164,6 +168,33 @@ function checks(): Check[] {
   ];
 }
 
+/** Multiples of 1/64, which products of float16 do not round. */
+function halves(shape: number[], seed: number): Dense {
+  const { data } = random(shape, seed);
+  return dense(
+    shape,
+    data.map((v) => Math.round(64 * v) / 64),
+  );
+}
+
+/** What `--precision matrix` trusts, in channels that fill the unit, as no other kernels would serve then. */
+function matrixCheck(unit: MatrixUnit): Check {
+  const { m, n, k } = unit;
+  const channels = 2 * Math.max(m, n, k);
+  const same = { stride: [1, 1, 1], padding: [1, 1, 1] } as const;
+  const [x, w] = [halves([1, 3, 7, 30, channels], 11), halves([3, 3, 3, channels, channels], 12)];
+  return {
+    name: `conv3d 3x3x3 on matrix units of ${m} x ${n} x ${k}`,
+    inputs: [x, w],
+    op: (rec, [a, b]) => conv3d(rec, a, b, null, { ...same, products: 'f16' }),
+    expected: conv.conv3d(x, w, null, same),
+    dy: halves([1, 3, 7, 30, channels], 13),
+    gradients: (dy) => [conv.conv3dGradInput(dy, w, x.shape, same), conv.conv3dGradWeight(x, dy, w.shape, same)],
+    terms: 27 * channels,
+    families: [{ software: false, matrixUnit: unit }],
+  };
+}
+
 /** Which kernels ops choose: those for hardware, for software adapters, and for llvmpipe. */
 const FAMILIES: readonly DeviceTraits[] = [
   { software: false },
@@ -178,11 +209,12 @@ const BOXES: readonly DeviceTraits[] = CONV3D.ways
 
 /**
  * One line a kernel: the largest error of output and gradients over all families of kernels, and whether float32 explains it;
- * then one for a training step.
+ * then one for a training step. Matrix units of software adapters are left out, as these compile their kernels for minutes.
  */
-export async function selfTest(gpu: GPUDevice): Promise<SelfTestLine[]> {
+export async function selfTest(opened: Pick<OpenedGpu, 'device' | 'software' | 'matrixUnit'>): Promise<SelfTestLine[]> {
+  const { device: gpu, software, matrixUnit } = opened;
   const lines: SelfTestLine[] = [];
-  for (const check of checks()) {
+  for (const check of [...checks(), ...(matrixUnit && !software ? [matrixCheck(matrixUnit)] : [])]) {
     const line: SelfTestLine = { name: `${check.name} and its gradients`, maxError: 0, ok: true };
     for (const traits of check.families ?? FAMILIES) {
       const device = new Device(gpu, traits);
@@ -199,8 +231,10 @@ export async function selfTest(gpu: GPUDevice): Promise<SelfTestLine[]> {
   return [...lines, await trainingCheck(gpu)];
 }
 
-async function worst(device: Device, { inputs, op, expected, gradients, terms }: Check) {
-  const dy = random(expected.shape, 99);
+async function worst(
+  device: Device,
+  { inputs, op, expected, dy = random(expected.shape, 99), gradients, terms }: Check,
+) {
   const upload = ({ shape, data }: Dense, label: string) => device.tensor(shape, label, { data });
   const seed = upload(dy, 'dy');
   const leaves = inputs.map((value, i) => ({
