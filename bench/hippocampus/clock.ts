@@ -16,8 +16,8 @@ export class Clock {
   training(adapter: string, part: () => Promise<number>): Promise<number> {
     return this.timed(part, (spent) => {
       const { adapter: before, training } = this.record;
-      const adapters = new Set([...before.split(', '), adapter].filter(Boolean));
-      return { training: sum(training, spent), adapter: [...adapters].join(', ') };
+      const adapters = new Set([...before.split('; '), adapter].filter(Boolean));
+      return { training: sum(training, spent), adapter: [...adapters].join('; ') };
     });
   }
 
