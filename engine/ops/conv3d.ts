@@ -6,7 +6,7 @@ import { concat } from './concat.ts';
 import { scatter } from './conv_transpose3d.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from './conv3d_ways.ts';
 import { type Conv3dOptions, type Geometry, geometryOf, packWeights, unitStride } from './convolution.ts';
-import { columnSums } from './reduce.ts';
+import { sumRowsInto } from './reduce.ts';
 
 /**
  * y[n,o,co] = bias[co] + sum over taps t and ci of x[n, o*stride - padding + t, ci] w[t,ci,co]; torch.nn.functional.conv3d.
@@ -67,7 +67,8 @@ function convolution(
       for (const { input, firstIn } of parts)
         recordProblem(rec, CONV3D_GRAD_WEIGHT, { ...g, x: input, dy, dw, firstIn });
     }
-    if (bias?.requiresGrad) gradients.pass(given.length + 1, columnSums(rec, dy));
+    const dbias = bias && gradients.out(given.length + 1);
+    if (dbias) sumRowsInto(rec, dy, dbias);
   });
 }
 
