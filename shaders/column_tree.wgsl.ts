@@ -1,9 +1,15 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { stridedSum } from './shared/strided_sum.ts';
+import { tree } from './shared/tree.ts';
 import { wgsl } from './shared/wgsl.ts';
 
 /** Invocations of a workgroup; a power of two. */
 export const COLUMN_TREE_LANES = 256;
+
+const addLane = wgsl`
+      sum += lane_sums[lane + stride];
+      lane_sums[lane] = sum;
+`;
 
 /**
  * column_tree: y[group, chunk, c] = factor * sum of x[group, row, c] over the `length` rows of a chunk, fewer in the last; for
@@ -36,13 +42,7 @@ fn main(@builtin(workgroup_id) at: vec3<u32>, @builtin(local_invocation_index) l
     sum = strided_sum(at.z * p.rows * p.pitch + unit, first + lane / p.width, end, ${COLUMN_TREE_LANES}u / p.width);
   }
   lane_sums[lane] = sum;
-  for (var stride = ${COLUMN_TREE_LANES / 2}u; stride >= p.width; stride = stride / 2u) {
-    workgroupBarrier();
-    if (lane < stride) {
-      sum += lane_sums[lane + stride];
-      lane_sums[lane] = sum;
-    }
-  }
+  ${tree(COLUMN_TREE_LANES, addLane, 'p.width')}
   if (lane < p.width && unit < p.pitch) {
     let to = (at.z * p.chunks + at.x) * p.pitch + unit;
 #if ${total}

@@ -9,15 +9,15 @@ const CHUNK_ROWS = 64;
 /** So few rows are added up in one go. */
 export const LAST_ROWS = 256;
 
-/** On GPUs: rows that one invocation adds up while others wait for nothing, */
+/** On GPUs one invocation a column is enough for so few rows, */
 const FEW_ROWS = 16;
-/** columns in vec4 that fill a GPU by themselves, one invocation each, */
+/** or where the columns, in vec4, fill the GPU by themselves. Then a buffer of 4 GiB has 4096 rows: two stages. */
 const MANY_COLUMNS = 65536;
-/** workgroups that do, */
+/** Workgroups that fill a GPU. */
 const WORKGROUPS = 1024;
-/** vec4 that are worth a workgroup, 16 a lane, */
+/** vec4 that are worth a workgroup: 16 a lane. */
 const WORKGROUP_VEC4S = 16 * COLUMN_TREE_LANES;
-/** and neighbouring vec4 that it reads at most: two cache lines. */
+/** Neighbouring vec4 that a workgroup reads at most: two cache lines. */
 const MOST_WIDTH = 16;
 
 /** Sums of rows, groups x count rows of `pitch` vec4; with `total` (then pitch is 1) of the four channels too. */
@@ -29,7 +29,7 @@ export interface RowReduction {
   readonly total: boolean;
 }
 
-/** y = factor * the sum of the rows of each group of x; in one dispatch or, on GPUs, at most two. */
+/** y = factor * the sum of the rows of each group of x; on GPUs in at most two dispatches. */
 export function reduceRows(rec: Recording, x: Tensor, y: Tensor, sums: RowReduction): Tensor {
   const { count, groups, pitch } = sums;
   const columnsSuffice = count <= FEW_ROWS || groups * pitch >= MANY_COLUMNS;
@@ -53,7 +53,7 @@ function byColumns(rec: Recording, x: Tensor, y: Tensor, sums: RowReduction): Te
   return last ? y : byColumns(rec, to, y, { ...sums, count: lanes });
 }
 
-/** column_tree over chunks that fill a GPU, then over their sums; at once where one workgroup a column takes few rows. */
+/** column_tree over chunks that fill a GPU, then over the chunks' sums; at once where a workgroup can take all rows. */
 function byTrees(rec: Recording, x: Tensor, y: Tensor, sums: RowReduction): Tensor {
   const { count, groups, pitch, factor, total } = sums;
   const last = count <= WORKGROUP_VEC4S;
