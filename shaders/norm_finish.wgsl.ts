@@ -1,5 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { momentsType } from './shared/moments.ts';
+import { tree } from './shared/tree.ts';
 import { wgsl } from './shared/wgsl.ts';
 
 /** Invocations that share one vec4 of channels; a power of two. */
@@ -10,11 +11,12 @@ const main = wgsl`
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
 `;
 
-/** A tree over the lanes: `stride` halves, each lane below it combines with `lane + stride`. Opens two blocks. */
-const tree = wgsl`
-  for (var stride = ${LANES / 2}u; stride > 0u; stride = stride / 2u) {
-    workgroupBarrier();
-    if (lane < stride) {
+const mergeMoments = wgsl`
+      let other = lane + stride;
+      mine = merge(mine, Moments(shared_mean[other], shared_m2[other], shared_count[other]));
+      shared_mean[lane] = mine.mean;
+      shared_m2[lane] = mine.m2;
+      shared_count[lane] = mine.count;
 `;
 
 /**
@@ -49,14 +51,7 @@ ${main}
   shared_mean[lane] = mine.mean;
   shared_m2[lane] = mine.m2;
   shared_count[lane] = mine.count;
-  ${tree}
-      let other = lane + stride;
-      mine = merge(mine, Moments(shared_mean[other], shared_m2[other], shared_count[other]));
-      shared_mean[lane] = mine.mean;
-      shared_m2[lane] = mine.m2;
-      shared_count[lane] = mine.count;
-    }
-  }
+  ${tree(LANES, mergeMoments)}
   if (lane == 0u) {
     let channel = vec4u(c * 4u) + vec4u(0u, 1u, 2u, 3u);
     let real = channel < vec4u(p.channels);
@@ -77,6 +72,13 @@ export interface NormGradFinish {
   dgamma: boolean;
   dbeta: boolean;
 }
+
+const addSums = wgsl`
+        sum += shared_sum[lane + stride];
+        dot += shared_dot[lane + stride];
+        shared_sum[lane] = sum;
+        shared_dot[lane] = dot;
+`;
 
 /**
  * norm_grad_finish: norm_grad_merge of all chunks, norm_grad_finalise and norm_grad_affine of a norm without groups in one
@@ -125,13 +127,7 @@ ${main}
     workgroupBarrier();
     shared_sum[lane] = sum;
     shared_dot[lane] = dot;
-    ${tree}
-        sum += shared_sum[lane + stride];
-        dot += shared_dot[lane + stride];
-        shared_sum[lane] = sum;
-        shared_dot[lane] = dot;
-      }
-    }
+    ${tree(LANES, addSums)}
     if (lane == 0u) {
       all_sum += sum;
       all_dot += dot;

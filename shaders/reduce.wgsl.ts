@@ -1,4 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
+import { stridedSum } from './shared/strided_sum.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 /**
@@ -6,7 +7,7 @@ import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
  * Applied again to its own output it ends in one row a group: a deterministic tree whose leaves hold a bounded number of rows.
  *
  * layout   x [groups * rows, pitch vec4], y [groups * lanes, pitch vec4]
- * owns     one vec4 of y: four accumulators, so that loads overlap and rounding stays that of a quarter of the rows
+ * owns     one vec4 of y
  * cost     16 bytes read a row, neighbouring invocations read neighbouring addresses; memory bound
  * total    the four channels of a one-vec4 row added up too (sum of everything)
  * mirror   test/reference/reduce.ts
@@ -19,27 +20,13 @@ struct Params { count: u32, rows: u32, lanes: u32, pitch: u32, factor: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+${stridedSum}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
-  let unit = i % p.pitch;
   let lane = (i / p.pitch) % p.lanes;
   let first = (i / p.pitch / p.lanes) * p.rows;
-  let stride = p.lanes;
-  var s0 = vec4f(0.0);
-  var s1 = vec4f(0.0);
-  var s2 = vec4f(0.0);
-  var s3 = vec4f(0.0);
-  var row = lane;
-  for (; row + 3u * stride < p.rows; row += 4u * stride) {
-    let at = (first + row) * p.pitch + unit;
-    s0 += x[at];
-    s1 += x[at + stride * p.pitch];
-    s2 += x[at + 2u * stride * p.pitch];
-    s3 += x[at + 3u * stride * p.pitch];
-  }
-  for (; row < p.rows; row += stride) { s0 += x[(first + row) * p.pitch + unit]; }
-  let sum = (s0 + s1) + (s2 + s3);
+  let sum = strided_sum(first * p.pitch + i % p.pitch, lane, p.rows, p.lanes);
 #if ${total}
   y[i] = vec4f(p.factor * ((sum.x + sum.y) + (sum.z + sum.w)), 0.0, 0.0, 0.0);
 #else

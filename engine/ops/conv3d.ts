@@ -13,7 +13,7 @@ import {
   packWeights,
   unitStride,
 } from './convolution.ts';
-import { columnSums } from './reduce.ts';
+import { sumRowsInto } from './reduce.ts';
 
 /**
  * y[n,o,co] = bias[co] + sum over taps t and ci of x[n, o*stride - padding + t, ci] w[t,ci,co]; torch.nn.functional.conv3d.
@@ -77,7 +77,8 @@ function convolution(
       for (const { input, firstIn } of parts)
         recordProblem(rec, CONV3D_GRAD_WEIGHT, { ...g, x: input, dy, dw, firstIn });
     }
-    if (bias?.requiresGrad) gradients.pass(given.length + 1, columnSums(rec, dy));
+    const dbias = bias && gradients.out(given.length + 1);
+    if (dbias) sumRowsInto(rec, dy, dbias);
   });
 }
 

@@ -6,7 +6,7 @@ import { recordProblem } from '../ways.ts';
 import { tileWidth } from './conv3d_tiles.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from './conv3d_ways.ts';
 import { type Conv3dOptions, type Geometry, geometryOf, packWeights } from './convolution.ts';
-import { columnSums } from './reduce.ts';
+import { sumRowsInto } from './reduce.ts';
 
 /**
  * The adjoint of conv3d as a layer: output = (input - 1) * stride - 2 padding + kernel; torch.nn.functional.conv_transpose3d.
@@ -37,7 +37,8 @@ export function convTranspose3d(
       recordProblem(rec, CONV3D_GRAD_WEIGHT, { ...g, x: dy, dy: x, dw: swapped });
       packWeights(rec, swapped, dw, { transpose: true, flip: false, slice: w.pitch / 4, stride: vec4s(dw) });
     }
-    if (bias?.requiresGrad) gradients.pass(2, columnSums(rec, dy));
+    const dbias = bias && gradients.out(2);
+    if (dbias) sumRowsInto(rec, dy, dbias);
   });
 }
 

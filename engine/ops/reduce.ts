@@ -1,13 +1,9 @@
-import { columnSumsKernel, rowSumsKernel, type Spread, spreadKernel } from '../../shaders/reduce.wgsl.ts';
+import { rowSumsKernel, type Spread, spreadKernel } from '../../shaders/reduce.wgsl.ts';
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape, product } from '../shape.ts';
 import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
-
-/** Rows one invocation adds up while more than LAST_ROWS are left. */
-const CHUNK_ROWS = 64;
-/** So few rows are added up in one go. */
-const LAST_ROWS = 256;
+import { LAST_ROWS, reduceRows } from './reduce_rows.ts';
 
 /** Sum over all rows: [..., C] -> [C]. torch.sum over all axes but the last. */
 export function columnSums(rec: Recording, x: Tensor): Tensor {
@@ -76,32 +72,6 @@ function columns(rec: Recording, name: string, x: Tensor, shape: readonly number
 function total(rec: Recording, name: string, x: Tensor, factor: number): Tensor {
   const y = sumAllInto(rec, x, rec.tensor([1], name), factor);
   return rec.node(name, [x], y, (dy, gradients) => spread(rec, 'total', dy, gradients.out(0), 1, factor));
-}
-
-/** Appends stages of column_sums until one row a group is left; `factor` and the total over channels come in the last. */
-function reduceRows(
-  rec: Recording,
-  x: Tensor,
-  y: Tensor,
-  { count, groups, pitch, factor, total }: Required<SumOptions> & { count: number; pitch: number; total: boolean },
-): Tensor {
-  let from = x;
-  let left = count;
-  for (;;) {
-    const last = left <= LAST_ROWS;
-    const lanes = last ? 1 : ceilDiv(left, CHUNK_ROWS);
-    const to = last ? y : rec.tensor([groups * lanes, pitch * 4], 'partial_sums');
-    const invocations = groups * lanes * pitch;
-    rec.dispatch(
-      columnSumsKernel(last && total),
-      { x: from, y: to },
-      { count: invocations, rows: left, lanes, pitch, factor: last ? factor : 1 },
-      invocations,
-    );
-    if (last) return y;
-    from = to;
-    left = lanes;
-  }
 }
 
 function spread(

@@ -49,7 +49,7 @@ function step(storage: 'f32' | 'bf16') {
 const full = step('f32');
 
 test('in float32: commands, pipelines, bytes moved and bytes planned', () => {
-  assert.ok(full.names.length <= 274, `${full.names.length} commands`);
+  assert.ok(full.names.length <= 261, `${full.names.length} commands`);
   assert.ok(full.pipelines <= 80, `${full.pipelines} pipelines`);
   assert.ok(full.traffic <= 11.8e9, `${full.traffic} bytes moved`);
   assert.ok(full.planned <= 1.25e9, `${full.planned} bytes planned`);
@@ -66,6 +66,12 @@ test('skip connections are never joined, their gradients added in place, chunks 
 /** The two lowest levels have too few voxels for boxes; their sums are split. */
 test('statistics come from the convolutions themselves but in the two lowest levels', () => {
   assert.is(counted('norm_partial'), 6);
+});
+
+/** Of four up-convolutions and the head (9 dispatches: the smallest needs one) and of the loss (2). */
+test('column sums take at most two dispatches, and biases their gradients straight', () => {
+  assert.is(counted('column_'), 11);
+  assert.is(counted('copy'), 0);
 });
 
 /** Inputs of the up-convolutions and of the head (5), and what the direct kernel reads in the two lowest levels (4). */

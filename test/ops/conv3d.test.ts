@@ -29,7 +29,7 @@ const cases: Case[] = [
   { size: [1, 3, 3, 3], cin: 64, cout: 20, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { size: [1, 2, 3, 4], cin: 160, cout: 8, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { size: [1, 4, 4, 4], cin: 4, cout: 4, kernel: [1, 1, 1], stride: [2, 2, 2], padding: [0, 0, 0] },
-  { size: [2, 6, 40, 33], cin: 16, cout: 8, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
+  { size: [2, 6, 40, 33], cin: 16, cout: 8, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1], bias: true },
   { size: [1, 4, 4, 4], cin: 4, cout: 4, kernel: [3, 1, 2], stride: [1, 1, 2], padding: [2, 1, 1] },
 ];
 
@@ -66,22 +66,23 @@ for (const [i, c] of cases.entries()) {
         gradientTolerance: { terms: 300 },
       });
     gpuTest(`conv3d (${family} kernels) ${describe(c)} equals the reference, all gradients too`, check, traits);
-  }
 
-  gpuTest(`conv_transpose3d ${describe(c)} equals the reference, all gradients too`, (device) =>
-    checkOp(device, 'conv_transpose3d', {
-      inputs,
-      op: (rec, t) => convTranspose3d(rec, t.x, t.w, t.b ?? null, { stride, padding }),
-      expected: transposed.convTranspose3d(x, w, b, { stride, padding }),
-      gradients: (dy) => ({
-        x: transposed.convTranspose3dGradInput(dy, w, x.shape, { stride, padding }),
-        w: transposed.convTranspose3dGradWeight(x, dy, w.shape, { stride, padding }),
-        ...(c.bias ? { b: transposed.convTranspose3dGradBias(dy) } : {}),
-      }),
-      tolerance,
-      gradientTolerance: { terms: 300 },
-    }),
-  );
+    const checkTransposed = (device: Device) =>
+      checkOp(device, 'conv_transpose3d', {
+        inputs,
+        op: (rec, t) => convTranspose3d(rec, t.x, t.w, t.b ?? null, { stride, padding }),
+        expected: transposed.convTranspose3d(x, w, b, { stride, padding }),
+        gradients: (dy) => ({
+          x: transposed.convTranspose3dGradInput(dy, w, x.shape, { stride, padding }),
+          w: transposed.convTranspose3dGradWeight(x, dy, w.shape, { stride, padding }),
+          ...(c.bias ? { b: transposed.convTranspose3dGradBias(dy) } : {}),
+        }),
+        tolerance,
+        gradientTolerance: { terms: 300 },
+      });
+    const name = `conv_transpose3d (${family} kernels) ${describe(c)} equals the reference, all gradients too`;
+    gpuTest(name, checkTransposed, traits);
+  }
 }
 
 run();
