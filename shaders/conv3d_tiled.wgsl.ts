@@ -1,5 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
-import type { Triple } from '../engine/shape.ts';
+import { product, type Triple } from '../engine/shape.ts';
 import { boxCorner, inputVoxel } from './shared/box.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
 import {
@@ -26,6 +26,11 @@ export interface Conv3dTile {
   winograd: boolean;
   /** Copy the weights of a channel chunk into workgroup memory too, or read them where they are. */
   weights: 'workgroup' | 'storage';
+  /**
+   * An input gradient: w [taps, columns of w, Cin] is flipped and transposed while it is copied into workgroup memory, from
+   * column `first` on. Not with F(4, 3).
+   */
+  adjoint: boolean;
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
   tail: number;
   bias: boolean;
@@ -98,6 +103,9 @@ struct Params {
   count: u32, tiles_x: u32, tiles_y: u32, tiles_z: u32, groups: u32, depth: u32, height: u32, width: u32, cin: u32,
   out_depth: u32, out_height: u32, out_width: u32, cout4: u32, pad_z: u32, pad_y: u32, pad_x: u32,
   own4: u32, slope: f32,
+  #if ${v.adjoint}
+  columns_of_w: u32, first: u32, columns: u32,
+  #endif
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -140,7 +148,20 @@ fn main(
       ${inputVoxel([depth, height, width])}
       tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), ${inputAt(v, 'voxel', 'norm')}, inside);
     }
-    #if ${staged > 0}
+    #if ${staged > 0 && v.adjoint}
+    for (var j = local; j < ${staged / 4}u; j += ${size}u) {
+      let tap = j / ${v.tileC}u;
+      let column = (co + j % ${v.tileC}u) * 4u;
+      let at = ((${product(v.kernel) - 1}u - tap) * p.columns_of_w + p.first + column) * cin4 + ci;
+      ${repeat(
+        4,
+        (c) => `let real${c} = column + ${c}u < p.columns;
+      let q${c} = select(vec4f(0.0), w[select(0u, at + ${c}u * cin4, real${c})], real${c});`,
+      )}
+      let to = tap * ${4 * v.tileC}u + j % ${v.tileC}u;
+      ${repeat(4, (r) => `weights[to + ${r * v.tileC}u] = vec4f(${[0, 1, 2, 3].map((c) => `q${c}.${'xyzw'[r]}`).join(', ')});`)}
+    }
+    #elif ${staged > 0}
     for (var j = local; j < ${staged}u; j += ${size}u) {
       let channel = ci * 4u + (j / ${v.tileC}u) % 4u;
       let at = ((j / ${4 * v.tileC}u) * p.cin + channel) * p.cout4 + co + j % ${v.tileC}u;

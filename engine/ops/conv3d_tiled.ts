@@ -1,6 +1,6 @@
 import { type Conv3dTile, conv3dTiledKernel, tileBytes } from '../../shaders/conv3d_tiled.wgsl.ts';
 import { ceilDiv, product, roundUp, type Triple } from '../shape.ts';
-import type { Tensor } from '../tensor.ts';
+import { channels, type Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import {
   type Convolution,
@@ -35,6 +35,7 @@ const waste = ({ shape: [, depth, height, width] }: Tensor, [lz, ly, lx]: Triple
 export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: TiledTile): Way<Convolution> {
   const variant = (problem: Convolution, normed = false): Conv3dTile => ({
     ...{ kernel: problem.kernel, lanes, tileX, tileC, weights, winograd, tail: inputChannels(problem) % 4 },
+    adjoint: weights === 'workgroup' && !winograd && problem.transpose && problem.flip,
     ...{ bias: problem.bias !== undefined, joined: problem.also !== undefined, normed },
     moments: problem.moments ?? false,
   });
@@ -56,8 +57,9 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
       const cin = inputChannels(problem);
       const [, outDepth, outHeight, outWidth] = y.shape;
       const cout4 = y.pitch / 4;
+      const v = variant(problem, normed);
       let weight = w;
-      if (winograd || problem.transpose || problem.flip) {
+      if (!v.adjoint && (winograd || problem.transpose || problem.flip)) {
         const stride = packedTaps(problem, winograd) * cin * cout4;
         weight = rec.tensor([stride, 4], `${w.label}.packed`);
         packWeights(rec, w, weight, { ...weightsOf(problem), winograd, slice: cout4, stride });
@@ -72,13 +74,14 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
       const groups = cout4 / tileC;
       const count = n * groups * boxes;
       rec.dispatch(
-        conv3dTiledKernel(variant(problem, normed)),
+        conv3dTiledKernel(v),
         { x, w: weight, y, ...(bias && { bias }), ...(also && { also }), ...norm, ...(moments && { moments }) },
         {
           ...{ count, tiles_x: tilesX, tiles_y: tilesY, tiles_z: tilesZ, groups, depth, height, width, cin },
           ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth, cout4 },
           ...{ pad_z: padding[0], pad_y: padding[1], pad_x: padding[2], own4: x.pitch / 4 },
           slope,
+          ...(v.adjoint && { columns_of_w: w.shape[3], first: problem.firstIn ?? 0, columns: channels(y) }),
         },
         count * product(lanes),
       );
