@@ -23,9 +23,10 @@ fn chunk_size(first: u32) -> u32 {
 `;
 
 /**
- * norm_partial: mean, sum of squared deviations and count of each chunk of voxels, channel by channel.
+ * norm_partial: mean, sum of squared deviations and count of each chunk of voxels, channel by channel; with `summed`, of y, the
+ * sum of the parts that x holds one after the other, which is written on the way.
  *
- * layout   x [samples, voxels, C], moments [samples, chunks, {mean, M2, count}, C]; one invocation a (sample, chunk,
+ * layout   x [samples, voxels, C] or [parts, samples, voxels, C], moments [samples, chunks, {mean, M2, count}, C]; one invocation a (sample, chunk,
  *          vec4 of channels), channels fastest
  * method   sums shifted by the chunk's first value: M2 = sum d^2 - (sum d)^2 / n with d = x - x_first loses at most a
  *          factor n of precision, whatever the mean (Chan, Golub and LeVeque 1983, "Algorithms for Computing the
@@ -33,14 +34,30 @@ fn chunk_size(first: u32) -> u32 {
  * cost     one read of x, memory bound
  * mirror   test/reference/norm.ts
  */
-export function normPartialKernel(): Kernel {
+export function normPartialKernel({ summed = false } = {}): Kernel {
   return kernel(
-    'norm_partial',
+    `norm_partial${summed ? '_summed' : ''}`,
     wgsl`
-struct Params { count: u32, voxels: u32, pitch: u32, chunks: u32, lanes: u32, length: u32 }
+struct Params {
+  count: u32, voxels: u32, pitch: u32, chunks: u32, lanes: u32, length: u32,
+#if ${summed}
+  parts: u32, part_length: u32,
+#endif
+}
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> moments: array<vec4f>;
+#if ${summed}
+@group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+fn value(at: u32) -> vec4f {
+  var sum = x[at];
+  for (var part = 1u; part < p.parts; part++) { sum += x[part * p.part_length + at]; }
+  y[at] = sum;
+  return sum;
+}
+#else
+fn value(at: u32) -> vec4f { return x[at]; }
+#endif
 ${chunkVoxels}
 ${flatIndex}
 ${flatMain}
@@ -59,21 +76,21 @@ ${flatMain}
   }
   let stride = p.lanes * p.pitch;
   var source = (n * p.voxels + first) * p.pitch + c;
-  let shift = x[source];
+  let shift = value(source);
   var sum = vec4f(0.0);
   var squares = vec4f(0.0);
   var j = 0u;
   for (; j + 4u <= size; j += 4u) {
-    let d0 = x[source] - shift;
-    let d1 = x[source + stride] - shift;
-    let d2 = x[source + 2u * stride] - shift;
-    let d3 = x[source + 3u * stride] - shift;
+    let d0 = value(source) - shift;
+    let d1 = value(source + stride) - shift;
+    let d2 = value(source + 2u * stride) - shift;
+    let d3 = value(source + 3u * stride) - shift;
     sum += (d0 + d1) + (d2 + d3);
     squares += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
     source += 4u * stride;
   }
   for (; j < size; j++) {
-    let d = x[source] - shift;
+    let d = value(source) - shift;
     sum += d;
     squares += d * d;
     source += stride;

@@ -5,6 +5,7 @@ import { storedElements, type Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { wastesLittle } from './conv3d_tiles.ts';
 import { type Convolution, inputChannels, packedTaps, packWeights, weightsOf, winogradServes } from './convolution.ts';
+import { sumWithMoments } from './norm_passes.ts';
 import { sumChunks } from './sum_chunks.ts';
 
 export interface DirectTile {
@@ -53,7 +54,8 @@ export function direct({
       const [n, ...rest] = problem.y.shape;
       const partial = rec.tensor([split * n, ...rest], `${problem.y.label}.partial`);
       convolve(rec, problem, partial, { tileX, tileC, uniform, winograd, split, slice });
-      sumChunks(rec, partial, problem.y, split);
+      const sum = problem.moments ? sumWithMoments : sumChunks;
+      sum(rec, partial, problem.y, split);
     },
   };
 }

@@ -18,7 +18,7 @@ import { ShapeError } from '../errors.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape, product } from '../shape.ts';
-import { channels, rows, type Tensor } from '../tensor.ts';
+import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
 
 /** An activation computed in the same pass as the norm in front of it. */
 export type FusedActivation = { kind: 'leaky_relu'; slope: number } | { kind: 'gelu' };
@@ -70,6 +70,15 @@ function chunkMoments(rec: Recording, op: string, x: Tensor, e: Extents): { mome
   const params = chunkParams(e);
   rec.dispatch(normPartialKernel(), { x, moments }, params, params.count);
   return { moments, chunks: e.chunks };
+}
+
+/** y [N, ..., C] = the sum of `parts` equal parts that lie one after the other; notes the moments of y's chunks. */
+export function sumWithMoments(rec: Recording, partial: Tensor, y: Tensor, parts: number): void {
+  const e = extents(y, y.shape[0], 1);
+  const moments = rec.tensor([e.samples * e.chunks * 3, e.channels], `${y.label}.moments`);
+  const params = { ...chunkParams(e), parts, part_length: vec4s(y) };
+  rec.dispatch(normPartialKernel({ summed: true }), { x: partial, y, moments }, params, params.count);
+  rec.noteMoments(y, moments);
 }
 
 /** Whether one dispatch with workgroup memory merges all chunks: not on CPUs, whose barriers are slow, and not for groups. */
