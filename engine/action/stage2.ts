@@ -1,6 +1,7 @@
 import { emaUpdate } from '../nn/ema.ts';
 import { type Learned, learn } from '../nn/learn.ts';
 import type { UnetMode, UnetOutput } from '../nn/unet3d.ts';
+import { argmax } from '../ops/argmax.ts';
 import { concatBatch } from '../ops/concat_batch.ts';
 import { add, scale, scaleBy } from '../ops/elementwise.ts';
 import { randomWords } from '../ops/random_words.ts';
@@ -24,6 +25,8 @@ export interface Stage2Batch {
   readonly labels: Tensor;
   /** [unlabelled, D, H, W, C], before intensity changes. */
   readonly unlabelled: Tensor;
+  /** [unlabelled, D, H, W, classes]: what their pseudo-labels are made from with stage2.pseudo 'volume', and only then. */
+  readonly probabilities?: Tensor;
 }
 
 /** Changes of intensity, never of geometry, appended where a network sees an image; none by default. */
@@ -75,7 +78,9 @@ export function recordStage2(
   const { stage2 } = stage.options;
   const { classes } = unet.settings;
 
-  const pseudo = teacherLabels(rec, stage, batch.unlabelled, views);
+  const pseudo = batch.probabilities
+    ? { image: batch.unlabelled, ...argmax(rec, batch.probabilities, 'probabilities') }
+    : teacherLabels(rec, stage, batch.unlabelled, views);
   const mixed = studentBatch(rec, stage, batch, pseudo, draws.mix, views);
   const { labelled, unlabelled, levels } = studentPasses(
     rec,

@@ -7,7 +7,7 @@ import { parametersState, type StatePart } from '../nn/state.ts';
 import type { Unet3d } from '../nn/unet3d.ts';
 import type { Triple } from '../shape.ts';
 import { StepScalars } from '../step_scalars.ts';
-import type { ActionOptions } from './options.ts';
+import type { ActionOptions, Stage2Options } from './options.ts';
 import { type RepresentationHead, representationHead } from './representation.ts';
 import { checkStage2 } from './stage2_check.ts';
 import { createTeacher, destroyTeacher } from './teacher.ts';
@@ -24,6 +24,8 @@ export interface Stage2 {
   /** `head` is undefined with ancoWeight 0. */
   readonly student: { readonly network: Parameters; readonly head?: Parameters };
   readonly teacher: Parameters;
+  /** With stage2.pseudo 'volume': the teacher as it was when the cycle began. */
+  readonly labeller?: Parameters;
   readonly learning: Learning;
   readonly scalars: StepScalars<Stage2Scalar>;
   /** Uploads what step 0, 1, ... of the stage needs. */
@@ -58,6 +60,7 @@ export async function createStage2(
   const headParameters = stage2.ancoWeight > 0 ? Parameters.create(device, head.specs, { seed }) : undefined;
   const { network: teacher } = await createTeacher({ network });
   if (ema && stage2.teacherStart === 'ema') await teacher.copyFrom(ema);
+  const labeller = stage2.pseudo === 'volume' ? (await createTeacher({ network: teacher })).network : undefined;
 
   const scalars = StepScalars.create<Stage2Scalar>(device, ['learning_rate', 'ema_decay', 'ramp']);
   const sets = [
@@ -70,21 +73,27 @@ export async function createStage2(
   const state: StatePart[] = [
     parametersState('student', network),
     parametersState('teacher', teacher),
+    ...(labeller ? [parametersState('labeller', labeller)] : []),
     ...(headParameters ? [parametersState('head', headParameters)] : []),
     ...learning.state,
   ];
   return {
-    ...{ unet, options, head, teacher, learning, scalars, state },
+    ...{ unet, options, head, teacher, labeller, learning, scalars, state },
     student: { network, ...(headParameters && { head: headParameters }) },
     setStep: (step) => scalars.set(stage2Scalars(options, step)),
     destroy() {
       learning.destroy();
       scalars.destroy();
       destroyTeacher({ network: teacher });
+      labeller?.destroy();
       headParameters?.destroy();
     },
   };
 }
+
+/** Steps of a cycle; the last may have fewer. */
+export const cycleLength = ({ steps, cycles }: Pick<Stage2Options, 'steps' | 'cycles'>): number =>
+  Math.ceil(steps / cycles);
 
 /**
  * The step scalars of step 0, 1, .... Without stage 1 the teacher is a true mean of the first students, so that it does not
@@ -92,7 +101,7 @@ export async function createStage2(
  */
 export function stage2Scalars(options: ActionOptions, step: number): Record<Stage2Scalar, number> {
   const { stage1a, stage1b, stage2, teacher } = options;
-  const length = Math.ceil(stage2.steps / stage2.cycles);
+  const length = cycleLength(stage2);
   const untrained = stage1a.steps === 0 && stage1b.steps === 0;
   return {
     learning_rate: polyRate(step % length, { ...stage2, steps: length }),

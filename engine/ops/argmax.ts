@@ -3,13 +3,18 @@ import type { Recording } from '../recording.ts';
 import { channels, rows, type Tensor } from '../tensor.ts';
 
 /**
- * The most probable class of each row and its softmax probability, both dense: logits [..., C] -> labels u32 [...] and
- * confidence f32 [...]. Among equal logits the lowest class wins. Backward: none, labels have no derivative.
+ * The most probable class of each row and its probability, by softmax where the values are logits, both dense: values [..., C] ->
+ * labels u32 [...] and confidence f32 [...]. Among equal values the lowest class wins. Backward: none, labels have no derivative.
  */
-export function argmax(rec: Recording, logits: Tensor): { labels: Tensor; confidence: Tensor } {
-  const shape = logits.shape.slice(0, -1);
+export function argmax(
+  rec: Recording,
+  values: Tensor,
+  kind: 'logits' | 'probabilities' = 'logits',
+): { labels: Tensor; confidence: Tensor } {
+  const shape = values.shape.slice(0, -1);
   const labels = rec.tensor(shape, 'labels', { dtype: 'u32', dense: true });
   const confidence = rec.tensor(shape, 'confidence', { dense: true });
-  rec.dispatch(argmaxKernel(channels(logits)), { logits, labels, confidence }, { rows: rows(logits) }, rows(logits));
+  const kernel = argmaxKernel(channels(values), kind === 'probabilities');
+  rec.dispatch(kernel, { values, labels, confidence }, { rows: rows(values) }, rows(values));
   return { labels, confidence };
 }

@@ -102,6 +102,7 @@ async function timeSteps(
   trainer: Trainer,
   start: number,
 ): Promise<Omit<StepRow, 'method' | 'plannedBytes' | 'heldBytes'>> {
+  await trainer.ready?.(0);
   requireFinite(name, 1, await trainer.step(0));
   const firstMs = performance.now() - start;
   const { times, host } = await timeRuns(name, effort, trainer.depth, (step) => trainer.step(step + 1));

@@ -9,14 +9,14 @@ import {
   type Substage,
 } from '../../engine/action/stage1_parts.ts';
 import { drawStage2, recordStage2 } from '../../engine/action/stage2.ts';
-import { createStage2 } from '../../engine/action/stage2_parts.ts';
+import { createStage2, cycleLength } from '../../engine/action/stage2_parts.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import type { Unet3d } from '../../engine/nn/unet3d.ts';
 import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import { concatBatch } from '../../engine/ops/concat_batch.ts';
 import { NOISE_STREAMS } from '../data/augment_streams.ts';
 import { assembleTrainer } from './assemble.ts';
-import { labelledBatch, runCounters, studentDropout, unlabelledBatch, viewOf } from './batches.ts';
+import { labelledBatch, runCounters, studentDropout, unlabelledBatch, viewOf, volumeLabels } from './batches.ts';
 import type { ConfigOf } from './config.ts';
 import { networkOf, type StageInput } from './stage.ts';
 import type { Trainer } from './trainer.ts';
@@ -107,24 +107,41 @@ export async function createStage2Trainer(input: ActionInput): Promise<Trainer> 
   const counters = runCounters(device, seed);
   const labelledPatches = labelledBatch(input, known, counters);
   const unlabelledPatches = unlabelledBatch(input, unlabelled, unknown);
-  const teacher = viewOf('teacher', action.views.teacher, input, unknown, counters);
+  const volumes = stage.labeller && volumeLabels(input, unlabelled, unknown);
+  const teacher = volumes ? undefined : viewOf('teacher', action.views.teacher, input, unknown, counters);
   const strong = viewOf('student', action.views.student, input, unknown, counters);
   const passes = unetFlops(network.settings, (supervisedBatch ? known : 0) + unknown, patch).training;
+  let cycle = -1;
   return assembleTrainer(device, before, {
     ...{ label: 'stage 2', network, student, offset, parameterBytes, state: stage.state },
-    flops: passes + unetFlops(network.settings, unknown, patch).forward,
-    inputs: [counters, labelledPatches, unlabelledPatches, teacher, strong],
+    flops: passes + (teacher ? unetFlops(network.settings, unknown, patch).forward : 0),
+    inputs: [counters, labelledPatches, unlabelledPatches, volumes, teacher, strong].filter(
+      (part) => part !== undefined,
+    ),
     setStep: (step) => stage.setStep(step),
+    ...(volumes && {
+      async ready(step) {
+        const length = cycleLength(action.stage2);
+        const labeller = stage.labeller as Parameters;
+        if (cycle === Math.floor(step / length)) return;
+        cycle = Math.floor(step / length);
+        if (step === cycle * length) await labeller.copyFrom(stage.teacher);
+        await volumes.relabel(network, labeller);
+      },
+    }),
     record(rec) {
       const { image, labels } = labelledPatches.record(rec);
-      const batch = { labelled: image, labels, unlabelled: unlabelledPatches.record(rec) };
+      const batch = {
+        ...{ labelled: image, labels, unlabelled: unlabelledPatches.record(rec) },
+        probabilities: volumes?.record(rec),
+      };
       const draws = drawStage2(rec, stage, counters.tensor, NOISE_STREAMS.method);
       return recordStage2(
         rec,
         stage,
         batch,
         draws,
-        { teacher: teacher.apply, student: strong.apply },
+        { teacher: teacher?.apply, student: strong.apply },
         studentDropout(counters),
       );
     },

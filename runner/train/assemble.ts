@@ -28,6 +28,8 @@ export interface TrainerParts {
   readonly parameterBytes: number;
   /** Fed with the step of the run, before the step is submitted. */
   readonly inputs: readonly StepInput[];
+  /** As Trainer has it; step of the stage. */
+  ready?(step: number): Promise<void>;
   /** Rates, ramps and cursors: fed with the step of the stage. */
   setStep(step: number): void;
   /** Appends a whole step; what it returns, [1] each, is reported. */
@@ -60,6 +62,7 @@ export async function assembleTrainer(device: Device, before: number, parts: Tra
       step: program.plan.totalBytes + (silent?.plan.totalBytes ?? 0),
       total: device.bytesHeld - before,
     },
+    ...(parts.ready && { ready: (step: number) => parts.ready?.(step) as Promise<void> }),
     async step(step) {
       prepare(step);
       if (!silent || !parts.silent?.due(step)) return ring.run();
@@ -78,6 +81,7 @@ export async function assembleTrainer(device: Device, before: number, parts: Tra
       try {
         let before = await skipped();
         for (let step = from; step < to; step++) {
+          await parts.ready?.(step);
           prepare(step);
           if (silent && parts.silent?.due(step)) silent.run();
           else replay.run();

@@ -1,13 +1,15 @@
 /** The patches of a step, and the networks' views of them. */
 import type { Device } from '../../engine/device.ts';
-import type { UnetMode } from '../../engine/nn/unet3d.ts';
+import type { Parameters } from '../../engine/nn/parameters.ts';
+import type { Unet3d, UnetMode } from '../../engine/nn/unet3d.ts';
 import { warp } from '../../engine/ops/warp.ts';
 import type { Recording } from '../../engine/recording.ts';
 import { createStepCounters, type StepCounters } from '../../engine/step_counters.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { HOST_STREAMS, NOISE_STREAMS } from '../data/augment_streams.ts';
 import { PatchStream } from '../data/patches.ts';
-import type { PatchCase } from '../data/voxels.ts';
+import { inMemory, type PatchCase } from '../data/voxels.ts';
+import { slidingWindow } from '../predict/sliding_window.ts';
 import type { StepInput } from './assemble.ts';
 import type { StageInput } from './stage.ts';
 import { intensityView, type View } from './view.ts';
@@ -65,6 +67,37 @@ export function unlabelledBatch(input: StageInput, cases: readonly PatchCase[], 
   });
   return {
     ...together(patches),
+    record: (rec) => warp(rec, patches.source, patches.geometry).image,
+  };
+}
+
+/** What a network says of whole unlabelled volumes, cut out with the patches of an unlabelledBatch of the same cases and size. */
+export interface VolumeLabels extends StepInput {
+  /** Predicts every volume anew. */
+  relabel(network: Unet3d, parameters: Parameters): Promise<void>;
+  /** Appends the probabilities of the patches' voxels, [batch, D, H, W, classes], after geometry. */
+  record(rec: Recording): Tensor;
+}
+
+/** Holds a float32 for every voxel and class of the cases in memory. */
+export function volumeLabels(input: StageInput, cases: readonly PatchCase[], batch: number): VolumeLabels {
+  const { device, config, classes } = input;
+  const { patch, seed, augmentation } = config;
+  const labelled = cases.map((item) => ({ ...item, label: null, channels: classes, image: new Float32Array(0) }));
+  const patches = new PatchStream(device, labelled, {
+    ...{ patch, batch, seed, augmentation, stream: HOST_STREAMS.unlabelledPatches, labelled: false },
+  });
+  return {
+    ...together(patches),
+    async relabel(network, parameters) {
+      for (const [i, item] of cases.entries()) {
+        const volume = { ...item, data: inMemory(item.image) };
+        const { probabilities } = await slidingWindow(device, network, parameters, volume, patch, {
+          probabilities: true,
+        });
+        labelled[i].image = probabilities as Float32Array<ArrayBuffer>;
+      }
+    },
     record: (rec) => warp(rec, patches.source, patches.geometry).image,
   };
 }

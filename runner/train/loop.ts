@@ -62,6 +62,7 @@ export async function trainLoop(
 
   let step = from;
   while (step < steps && !events.shouldStop()) {
+    await trainer.ready?.(step - offset);
     const start = performance.now();
     const losses = trainer.step(step - offset);
     losses.catch(() => undefined); // reported by settle()

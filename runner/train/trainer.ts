@@ -28,6 +28,8 @@ export interface Trainer {
   readonly flops: number;
   /** Steps that may be in flight at once. */
   readonly depth: number;
+  /** Makes ready what takes long and is not needed anew by every step; to be awaited before the step. Absent where there is nothing. */
+  ready?(step: number): Promise<void>;
   /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */
   step(step: number): Promise<Record<string, number>>;
   /** Submits a step with the inputs of the one before, for benches: what the device takes when no data has to be made ready. */

@@ -51,6 +51,9 @@ export async function stage2Run(device: Device, name: RunName, change: Partial<S
     labelled: device.tensor([labelledBatch, ...SIZE, 1], 'labelled'),
     labels: device.tensor([labelledBatch, ...SIZE], 'labels', { dtype: 'u32', dense: true }),
     unlabelled: device.tensor([unlabelledBatch, ...SIZE, 1], 'unlabelled'),
+    ...(options.stage2.pseudo === 'volume' && {
+      probabilities: device.tensor([unlabelledBatch, ...SIZE, network.unet.settings.classes], 'probabilities'),
+    }),
   };
   const recording = new Recording(device, 'stage 2');
   const draws = drawStage2(recording, stage, counters.tensor, JSON.parse(metadata.streams).mix);

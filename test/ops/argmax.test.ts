@@ -27,9 +27,13 @@ function check(name: string, logits: Dense): void {
     const found = await compute(device, (rec) => argmax(rec, x));
     const expected = expectedOf(logits);
     assert.equal(Array.from(found.labels), expected.labels);
-    assertClose('confidence', found.confidence, dense(logits.shape.slice(0, -1), expected.confidence), {
-      absolute: 2e-6,
-    });
+    const confidence = dense(logits.shape.slice(0, -1), expected.confidence);
+    assertClose('confidence', found.confidence, confidence, { absolute: 2e-6 });
+    const p = softmax(logits);
+    const given = upload(device, { ...p, data: p.data.map(Math.fround) }, 'probabilities');
+    const again = await compute(device, (rec) => argmax(rec, given, 'probabilities'));
+    assert.equal(Array.from(again.labels), expected.labels);
+    assertClose('confidence as given', again.confidence, confidence, { absolute: 1e-7, terms: 1 });
   });
 }
 

@@ -66,6 +66,40 @@ gpuTest(
     }),
 );
 
+gpuTest(
+  'pseudo-labels of whole volumes: stopped anywhere, also within a cycle, the result has the same bytes',
+  (device) =>
+    inFolder(async (folder) => {
+      const data = await phantoms(folder);
+      const stage2 = {
+        ...TINY.action?.stage2,
+        steps: 6,
+        cycles: 2,
+        imageWeight: 'one' as const,
+        pseudo: 'volume' as const,
+      };
+      const config: TrainConfigInput = { ...TINY, action: { ...TINY.action, stages: ['2'], stage2 } };
+      const whole = memoryStore();
+      const events = watching();
+      await runTraining(await inputFor(device, data, config, whole), events);
+      assert.ok(events.losses.every(({ unsupervised }) => unsupervised > 0));
+      const { groups } = decodeCheckpoint(whole.files.get(RUN_FILES.latest)!, 'latest');
+      const of = (group: string) => groups.get(group)?.get('head.weight')?.data;
+      assert.ok(of('labeller') && of('teacher'));
+      assert.not.equal(of('labeller'), of('teacher'), 'the labeller stays what the teacher was when the cycle began');
+      for (const most of [1, 2]) {
+        const store = memoryStore();
+        for (let finished = false, starts = 0; !finished; starts++) {
+          assert.ok(starts < 20);
+          ({ finished } = await runTraining(await inputFor(device, data, config, store), watching(most)));
+        }
+        for (const [path, bytes] of whole.files)
+          assert.equal(store.files.get(path), bytes, `${path}, ${most} steps a time`);
+      }
+      assert.is(device.bytesHeld, 0);
+    }),
+);
+
 gpuTest('stages run one by one, --from the checkpoint of the one before, end as the whole run does', (device) =>
   inFolder(async (folder) => {
     const data = await phantoms(folder);
