@@ -55,7 +55,8 @@ export class TrainingReport {
 
   events(): Omit<TrainingEvents, 'shouldStop'> {
     return {
-      onCase: (ready, of) => this.prepared(ready, of),
+      onCase: (ready, of) => this.prepared(ready, of, 'cases are read and prepared'),
+      onVolume: (ready, of) => this.prepared(ready, of, 'unlabelled volumes have pseudo-labels'),
       onStage: (start) => this.enter(start),
       onStep: (step, losses, times) => this.step(step, losses, times),
       onValidation: (step, dice, best) => {
@@ -77,12 +78,12 @@ export class TrainingReport {
   }
 
   /** Said where preparing takes long: otherwise nothing tells a large data set from a standstill. */
-  private prepared(ready: number, of: number): void {
+  private prepared(ready: number, of: number, what: string): void {
     const now = performance.now();
     if (now - this.printedAt < PREPARED_SECONDS * 1000 && !(this.preparing && ready === of)) return;
     this.printedAt = now;
-    this.preparing = true;
-    this.say(`${count(ready)} of ${count(of)} cases are read and prepared`);
+    this.preparing = ready < of;
+    this.say(`${count(ready)} of ${count(of)} ${what}`);
   }
 
   /** One line a stage: the line before stays, the next step begins another. */

@@ -120,13 +120,13 @@ export async function createStage2Trainer(input: ActionInput): Promise<Trainer> 
     ),
     setStep: (step) => stage.setStep(step),
     ...(volumes && {
-      async ready(step) {
+      async ready(step, onVolume) {
         const length = cycleLength(action.stage2);
         const labeller = stage.labeller as Parameters;
         if (cycle === Math.floor(step / length)) return;
         cycle = Math.floor(step / length);
         if (step === cycle * length) await labeller.copyFrom(stage.teacher);
-        await volumes.relabel(network, labeller);
+        await volumes.relabel(network, labeller, onVolume);
       },
     }),
     record(rec) {

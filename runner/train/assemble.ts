@@ -29,7 +29,7 @@ export interface TrainerParts {
   /** Fed with the step of the run, before the step is submitted. */
   readonly inputs: readonly StepInput[];
   /** As Trainer has it; step of the stage. */
-  ready?(step: number): Promise<void>;
+  readonly ready?: Trainer['ready'];
   /** Rates, ramps and cursors: fed with the step of the stage. */
   setStep(step: number): void;
   /** Appends a whole step; what it returns, [1] each, is reported. */
@@ -62,7 +62,7 @@ export async function assembleTrainer(device: Device, before: number, parts: Tra
       step: program.plan.totalBytes + (silent?.plan.totalBytes ?? 0),
       total: device.bytesHeld - before,
     },
-    ...(parts.ready && { ready: (step: number) => parts.ready?.(step) as Promise<void> }),
+    ready: parts.ready,
     async step(step) {
       prepare(step);
       if (!silent || !parts.silent?.due(step)) return ring.run();

@@ -12,6 +12,7 @@ import { inMemory, type PatchCase } from '../data/voxels.ts';
 import { slidingWindow } from '../predict/sliding_window.ts';
 import type { StepInput } from './assemble.ts';
 import type { StageInput } from './stage.ts';
+import type { OnVolume } from './trainer.ts';
 import { intensityView, type View } from './view.ts';
 
 /** Step counters that are fed with the step of the run. */
@@ -74,7 +75,7 @@ export function unlabelledBatch(input: StageInput, cases: readonly PatchCase[], 
 /** What a network says of whole unlabelled volumes, cut out with the patches of an unlabelledBatch of the same cases and size. */
 export interface VolumeLabels extends StepInput {
   /** Predicts every volume anew. */
-  relabel(network: Unet3d, parameters: Parameters): Promise<void>;
+  relabel(network: Unet3d, parameters: Parameters, onVolume?: OnVolume): Promise<void>;
   /** Appends the probabilities of the patches' voxels, [batch, D, H, W, classes], after geometry. */
   record(rec: Recording): Tensor;
 }
@@ -89,13 +90,14 @@ export function volumeLabels(input: StageInput, cases: readonly PatchCase[], bat
   });
   return {
     ...together(patches),
-    async relabel(network, parameters) {
+    async relabel(network, parameters, onVolume) {
       for (const [i, item] of cases.entries()) {
         const volume = { ...item, data: inMemory(item.image) };
         const { probabilities } = await slidingWindow(device, network, parameters, volume, patch, {
           probabilities: true,
         });
         labelled[i].image = probabilities as Float32Array<ArrayBuffer>;
+        onVolume?.(i + 1, cases.length);
       }
     },
     record: (rec) => warp(rec, patches.source, patches.geometry).image,

@@ -43,6 +43,8 @@ export interface StageStart {
 export interface TrainingEvents {
   /** So many cases are read and prepared. */
   onCase(ready: number, of: number): void;
+  /** So many unlabelled volumes have pseudo-labels anew (action.stage2.pseudo 'volume'). */
+  onVolume(done: number, of: number): void;
   /** Once a stage, before its first step. */
   onStage(start: StageStart): void;
   onStep(step: number, losses: Readonly<Record<string, number>>, times: Readonly<LoopTimes>): void;
@@ -150,6 +152,7 @@ class Run {
             begun = at + 1;
             this.events.onStep(at, losses, this.times);
           },
+          onVolume: (done, of) => this.events.onVolume(done, of),
           shouldStop: () => this.events.shouldStop(),
           validate: (at) => this.validate(stage, trainer, at),
           checkpoint: async (step) => {

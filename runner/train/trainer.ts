@@ -16,6 +16,8 @@ export interface TrainerMemory {
   readonly total: number;
 }
 
+export type OnVolume = (done: number, of: number) => void;
+
 /** A training method on the device, ready to step; what the loop, checkpoints and validation see of any method. */
 export interface Trainer {
   readonly network: Unet3d;
@@ -28,8 +30,12 @@ export interface Trainer {
   readonly flops: number;
   /** Steps that may be in flight at once. */
   readonly depth: number;
-  /** Makes ready what takes long and is not needed anew by every step; to be awaited before the step. Absent where there is nothing. */
-  ready?(step: number): Promise<void>;
+  /**
+   * Predicts the unlabelled volumes where a step needs that anew; to be awaited before every step, absent where none does.
+   *
+   * @param onVolume told how many volumes are predicted, of how many
+   */
+  ready?(step: number, onVolume?: OnVolume): Promise<void>;
   /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */
   step(step: number): Promise<Record<string, number>>;
   /** Submits a step with the inputs of the one before, for benches: what the device takes when no data has to be made ready. */

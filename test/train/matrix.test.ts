@@ -121,6 +121,7 @@ bareTest(
     loadState(trainer.state, start);
     const seen: Record<string, number>[] = [];
     const events = {
+      onVolume: () => undefined,
       onStep: (_: number, losses: Readonly<Record<string, number>>) => seen.push(losses),
       checkpoint: async () => undefined,
       validate: async () => undefined,

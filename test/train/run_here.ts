@@ -56,6 +56,7 @@ export function watching(most = Infinity): TrainingEvents & Seen {
   return {
     ...seen,
     onCase: () => undefined,
+    onVolume: () => undefined,
     onStage: ({ stage, from }) => seen.stages.push(`${stage.name} from ${from}`),
     onStep: (step, losses) => {
       seen.steps.push(step);
