@@ -9,16 +9,17 @@
  */
 import { Command } from 'commander';
 import { Device } from '../engine/device.ts';
+import { unet3d } from '../engine/nn/unet3d.ts';
 import type { Triple } from '../engine/shape.ts';
 import { CLASSES, syntheticCase } from '../runner/bench/synthetic.ts';
 import { counts, voxels, whole } from '../runner/commands/arguments.ts';
 import { placeOf, placeText } from '../runner/commands/bench_place.ts';
 import { reportFailure } from '../runner/commands/failure.ts';
 import { exit, openGpu } from '../runner/host/node.ts';
-import type { OpenedGpu } from '../runner/host/opened_gpu.ts';
 import { STOPPED, stopOnSignal } from '../runner/host/stop.ts';
-import { PRECISIONS, type Precision, trainConfig } from '../runner/train/config.ts';
+import { PRECISIONS, type Precision, type TrainConfig, trainConfig } from '../runner/train/config.ts';
 import { stagesOf } from '../runner/train/methods.ts';
+import { networkConfig } from '../runner/train/stage.ts';
 import { emulated, LAVAPIPE } from '../test/ops/matrix_emulation.ts';
 import { type PrecisionRun, precisionTable } from './precision_table.ts';
 
@@ -43,11 +44,12 @@ const MARGIN = 1.25;
 /** Steps from one line of progress to the next. */
 const TOLD = 10;
 
+function configOf(precision: Precision, { channels, ...rest }: Options): TrainConfig {
+  return trainConfig({ method: 'supervised', precision, ...rest, network: { channels: [...channels] } });
+}
+
 async function train(device: Device, precision: Precision, options: Options, stop: AbortSignal): Promise<PrecisionRun> {
-  const { channels, ...rest } = options;
-  const [stage] = stagesOf(
-    trainConfig({ method: 'supervised', precision, ...rest, network: { channels: [...channels] } }),
-  );
+  const [stage] = stagesOf(configOf(precision, options));
   const shape = options.patch.map((n) => Math.ceil(n * MARGIN)) as unknown as Triple;
   const labelled = [1, 2].map((seed) => syntheticCase(shape, seed, true));
   const input = { labelled, unlabelled: [], classes: CLASSES, offset: 0, initialise: true };
@@ -69,12 +71,15 @@ async function train(device: Device, precision: Precision, options: Options, sto
 
 async function main(): Promise<number> {
   const { gpu, emulate, ...options } = command.parse().opts<Options & { gpu: string; emulate: boolean }>();
-  const opened: OpenedGpu = await openGpu({ gpu, tuned: false });
+  const opened = await openGpu({ gpu, tuned: false });
   const matrixUnit = emulate ? LAVAPIPE : opened.matrixUnit;
   const offered = PRECISIONS.filter((precision) => precision !== 'matrix' || matrixUnit);
+  // What a precision refuses is told before the others are trained.
+  for (const precision of offered) unet3d(networkConfig(configOf(precision, options), 1, CLASSES));
   const { signal } = stopOnSignal(() => process.stderr.write('stopping after this step\n'));
   const runs: PrecisionRun[] = [];
   for (const precision of offered) {
+    if (signal.aborted) break;
     const emulates = emulate && precision === 'matrix';
     const device = new Device(emulates ? emulated(opened.device, LAVAPIPE) : opened.device, { ...opened, matrixUnit });
     runs.push(await train(device, precision, options, signal));
