@@ -13,13 +13,18 @@ import { type Dense, random } from './reference/dense.ts';
  */
 const opened = await openGpu({ gpu: process.env.ACTION3D_GPU, tuned: false });
 
+export interface TestTraits extends DeviceTraits {
+  /** The adapter's device as the test is to see it. */
+  readonly wrap?: (gpu: GPUDevice) => GPUDevice;
+}
+
 /**
  * A test with a fresh Device; any WebGPU validation error fails it, everything it made is destroyed after it. `software`
  * chooses the kernels of software or of hardware adapters, whatever the adapter is.
  */
-export function gpuTest(name: string, body: (device: Device) => Promise<void>, options: DeviceTraits = opened): void {
+export function gpuTest(name: string, body: (device: Device) => Promise<void>, options: TestTraits = opened): void {
   test(name, async () => {
-    const device = new Device(opened.device, options);
+    const device = new Device(options.wrap?.(opened.device) ?? opened.device, options);
     try {
       await body(device);
       await device.idle();
@@ -38,6 +43,9 @@ export function run(): void {
 }
 
 export const gpuName = opened.name;
+
+/** What ops choose their kernels by on the adapter. */
+export const traits: DeviceTraits = opened;
 
 /** Of the adapter; tests of what needs one say so and pass where there is none. */
 export const matrixUnit = opened.matrixUnit;

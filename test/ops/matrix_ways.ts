@@ -10,7 +10,7 @@ import type { Way } from '../../engine/ways.ts';
 import { assertClose } from '../compare.ts';
 import { gpuTest, matrixUnit } from '../harness.ts';
 import { type Dense, random } from '../reference/dense.ts';
-import { emulateMatrices, NVIDIA, UNLIKE } from './matrix_emulation.ts';
+import { emulated, NVIDIA, UNLIKE } from './matrix_emulation.ts';
 
 /** Multiples of 1/64 below 1, which float16 and bfloat16 hold: a kernel that rounds its factors rounds none of these. */
 export function halves(shape: number[], seed: number): Dense {
@@ -76,7 +76,6 @@ function testWays<Tile, Problem>(
           const { problem, output } = make(rec);
           if (!way.serves(device, problem)) return {};
           way.record(rec, problem);
-          if (emulate) emulateMatrices(rec, unit);
           return { output };
         });
         if (!results.output) continue;
@@ -85,6 +84,9 @@ function testWays<Tile, Problem>(
       }
       assert.unreachable(`${way.name} serves none of the cases, so nothing was tested`);
     };
-    gpuTest(`${op} '${way.name}' on ${what} equals the reference`, body, { software: true, matrixUnit: unit });
+    gpuTest(`${op} '${way.name}' on ${what} equals the reference`, body, {
+      ...{ software: true, matrixUnit: unit },
+      ...(emulate && { wrap: (gpu) => emulated(gpu, unit) }),
+    });
   }
 }

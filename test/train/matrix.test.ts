@@ -4,50 +4,25 @@
  */
 import { join } from 'node:path';
 import * as assert from 'uvu/assert';
-import { Device } from '../../engine/device.ts';
+import type { Device } from '../../engine/device.ts';
 import { NumericError, UsageError } from '../../engine/errors.ts';
 import type { ParameterValues } from '../../engine/nn/parameters.ts';
 import { loadState, type State, saveState } from '../../engine/nn/state.ts';
-import { syntheticCase } from '../../runner/bench/synthetic.ts';
 import { type Checkpoint, decodeCheckpoint, encodeCheckpoint } from '../../runner/train/checkpoint.ts';
-import { METHODS, type TrainConfig, trainConfig } from '../../runner/train/config.ts';
+import { METHODS, type Method, type Precision, trainConfig } from '../../runner/train/config.ts';
 import { trainLoop } from '../../runner/train/loop.ts';
-import { stagesOf } from '../../runner/train/methods.ts';
-import { assertPrecision, networkConfig, type Stage } from '../../runner/train/stage.ts';
+import { assertPrecision, networkConfig } from '../../runner/train/stage.ts';
 import type { Trainer } from '../../runner/train/trainer.ts';
 import { inFolder } from '../data/corpus.ts';
-import { gpuTest, run } from '../harness.ts';
+import { gpuTest, run, traits } from '../harness.ts';
 import { resultOf, startTraining, tinyDataset } from './tiny_run.ts';
+import { tinyStages, tinyTrainer } from './tiny_stages.ts';
 
-const SIZE = { patch: [8, 16, 16], batch: 2, network: { channels: [4, 8] } };
-const TINY_ACTION = {
-  global: { bins: [2, 2, 2], bankStart: 'gaussian' },
-  local: { pool: 1, window: 4, stride: 4, bankStart: 'gaussian' },
-};
-
-function stages(method: (typeof METHODS)[number], precision: TrainConfig['precision']): readonly Stage[] {
-  const action = method === 'action' && { action: TINY_ACTION };
-  return stagesOf(trainConfig({ method, precision, steps: 1200, ...SIZE, ...action }));
-}
-
-function create(device: Device, stage: Stage): Promise<Trainer> {
-  const cases = {
-    labelled: [1, 2].map((seed) => syntheticCase([10, 20, 20], seed, true)),
-    unlabelled: [3, 4].map((seed) => syntheticCase([10, 20, 20], seed, false)),
-  };
-  return stage.create({ ...cases, classes: 2, offset: 0, device, initialise: true });
-}
+const stages = (method: Method, precision: Precision) => tinyStages(method, precision, { channels: [4, 8] });
 
 /** A test on this adapter without its matrix units. */
 function bareTest(name: string, body: (device: Device) => Promise<void>): void {
-  gpuTest(name, async ({ gpu, software, uniformWindows }) => {
-    const device = new Device(gpu, { software, ...(uniformWindows && { kind: 'llvmpipe' }) });
-    try {
-      await body(device);
-    } finally {
-      device.destroy();
-    }
-  });
+  gpuTest(name, body, { ...traits, matrixUnit: undefined });
 }
 
 /** Bytes of scale and steps. */
@@ -60,7 +35,7 @@ for (const method of METHODS.filter((name) => name !== 'mean-teacher')) {
     async (device) => {
       const mixed = stages(method, 'mixed');
       for (const [i, stage] of stages(method, 'matrix').entries()) {
-        const [with_, without] = [await create(device, stage), await create(device, mixed[i])];
+        const [with_, without] = [await tinyTrainer(device, stage), await tinyTrainer(device, mixed[i])];
         for (const step of [0, 1]) {
           const { loss_scale, skipped, ...rest } = await with_.step(step);
           assert.equal(rest, await without.step(step), `stage ${stage.name}, step ${step}`);
@@ -96,11 +71,11 @@ const asSaved = (state: State, step: number): State => {
 
 bareTest('a training resumed between skipped steps goes on to the bit', async (device) => {
   const [stage] = stages('supervised', 'matrix');
-  const whole = await create(device, stage);
+  const whole = await tinyTrainer(device, stage);
   loadState(whole.state, overflowing(await saveState(whole.state), 1e17));
   const results: Record<string, number>[] = [];
   for (const step of [0, 1, 2]) results.push(await whole.step(step));
-  const resumed = await create(device, stage);
+  const resumed = await tinyTrainer(device, stage);
   loadState(resumed.state, asSaved(await saveState(whole.state), 3));
   for (let step = 3; step < 16; step++) {
     results.push(await whole.step(step));
@@ -116,7 +91,7 @@ bareTest(
   'an overflow that scaling is not to blame for stops the run with code 6; the steps before are no fault',
   async (device) => {
     const [stage] = stages('supervised', 'matrix');
-    const trainer = await create(device, stage);
+    const trainer = await tinyTrainer(device, stage);
     const start = overflowing(await saveState(trainer.state), 1e25);
     loadState(trainer.state, start);
     const seen: Record<string, number>[] = [];
@@ -148,7 +123,7 @@ bareTest(
 );
 
 gpuTest('networks of every precision; matrix without matrix units is refused, with the way out', async (device) => {
-  const config = (precision: TrainConfig['precision']) => {
+  const config = (precision: Precision) => {
     const { storage, products } = networkConfig(trainConfig({ precision }), 1, 2);
     return [storage, products];
   };
