@@ -1,6 +1,7 @@
 /** Norms behind convolutions whose kernels leave the statistics of their output: no pass over it, and the same numbers. */
 import * as assert from 'uvu/assert';
 import type { Device, DeviceTraits } from '../../engine/device.ts';
+import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 import { conv3d } from '../../engine/ops/conv3d.ts';
 import { type MatrixTile, matrices } from '../../engine/ops/conv3d_matrix.ts';
 import { CONV3D } from '../../engine/ops/conv3d_ways.ts';
@@ -14,7 +15,7 @@ import { checkOp, gpuTest, run, upload } from '../harness.ts';
 import * as convolution from '../reference/conv3d.ts';
 import { type Dense, random } from '../reference/dense.ts';
 import * as norm from '../reference/norm.ts';
-import { emulateMatrices, UNLIKE } from './matrix_emulation.ts';
+import { emulated, NVIDIA, UNLIKE } from './matrix_emulation.ts';
 import { halves } from './matrix_ways.ts';
 
 const OPTIONS = { stride: [1, 1, 1] as Triple, padding: [1, 1, 1] as Triple };
@@ -144,16 +145,17 @@ function statistics(moments: Float32Array, parts: number, channels: number, samp
   return { count, mean, variance: m2 / count };
 }
 
-const TILES: readonly MatrixTile[] = [
-  { run: 2, rows: [1, 2], groups: [2, 1, 2], pad: 2 },
-  { run: 1, rows: [2, 1], groups: [1, 2, 1], pad: 0 },
-  { run: 0, rows: [1, 1], groups: [1, 1, 4], pad: 0 },
+const TILES: readonly [MatrixUnit, MatrixTile][] = [
+  [UNLIKE, { run: 2, rows: [1, 2], groups: [2, 1, 2], pad: 2 }],
+  [UNLIKE, { run: 1, rows: [2, 1], groups: [1, 2, 1], pad: 0 }],
+  [UNLIKE, { run: 0, rows: [1, 1], groups: [1, 1, 4], pad: 0 }],
+  [NVIDIA[0], { run: 1, rows: [2, 1], groups: [1, 2, 1], pad: 0 }],
 ];
 
-for (const tile of TILES) {
+for (const [unit, tile] of TILES) {
   const way = matrices(tile);
   gpuTest(
-    `'${way.name}' leaves them too, for channels that fill no matrix`,
+    `'${way.name}' on emulated units of ${unit.m} x ${unit.n} x ${unit.k} leaves them too, for channels that fill no matrix`,
     async (device) => {
       const [x, w] = [halves([2, 9, 10, 11, 14], 6), halves([3, 3, 3, 14, 10], 7)];
       const expected = convolution.conv3d(x, w, null, OPTIONS);
@@ -163,7 +165,6 @@ for (const tile of TILES) {
         const problem = { ...form, x: upload(device, x, 'x'), w: upload(device, w, 'w'), y, moments: true };
         assert.ok(way.serves(device, problem));
         way.record(rec, problem);
-        emulateMatrices(rec, UNLIKE);
         return { y, moments: rec.momentsOf(y) as Tensor };
       });
       assertClose('y', results.y, expected, { terms: 27 * 14 });
@@ -179,7 +180,7 @@ for (const tile of TILES) {
           assert.ok(Math.abs(found.variance - variance) < 1e-5 * variance, `${found.variance}, reference ${variance}`);
         }
     },
-    { software: true, matrixUnit: UNLIKE },
+    { software: true, matrixUnit: unit, wrap: (gpu) => emulated(gpu, unit) },
   );
 }
 
