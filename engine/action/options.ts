@@ -102,9 +102,9 @@ export interface Stage2Options extends StageSchedule, MixOptions, ContrastOption
   /**
    * What pseudo-labels are made from: 'patch', the teacher's view of every patch as it is drawn (method.md 4.1); or 'volume', whole
    * unlabelled volumes, which the teacher of that moment predicts whenever a cycle begins. These are deformed with the patches:
-   * labels of a teacher that has settled and sees what surrounds a patch, and steps without a pass of the teacher.
+   * labels of a teacher that has settled and sees what surrounds a patch, and steps without a pass of the teacher. Default 'patch'.
    */
-  readonly pseudo: 'patch' | 'volume';
+  readonly pseudo?: 'patch' | 'volume';
   /**
    * What unlabelled patches are mixed with: each other (the paper), or labelled ones whose ground truth is learnt beside the
    * pseudo-labels (bidirectional copy-paste, Bai et al. 2023); mix_pairs.ts has the rule. The student's intensity changes come
@@ -179,7 +179,6 @@ export const paper: ActionOptions = {
   stage2: {
     ...published,
     ...{ steps: 30000, cycles: 1, nesterov: true, labelledBatch: 2, unlabelledBatch: 2, teacherStart: 'ema' },
-    pseudo: 'patch',
     ...{ teacherNorm: 'eval' },
     ...{
       partner: 'unlabelled',
@@ -211,7 +210,7 @@ export const small: ActionOptions = {
   stage1b: { ...warmed, rate: 0.3, steps: 100, nesterov: false, labelledBatch: 2, unlabelledBatch: 2 },
   stage2: {
     ...warmed,
-    ...{ rate: 0.3, steps: 500, cycles: 2, nesterov: true, labelledBatch: 2, unlabelledBatch: 2, pseudo: 'patch' },
+    ...{ rate: 0.3, steps: 500, cycles: 2, nesterov: true, labelledBatch: 2, unlabelledBatch: 2 },
     ...{
       partner: 'unlabelled',
       supervisedBatch: true,

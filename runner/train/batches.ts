@@ -7,10 +7,11 @@ import type { Recording } from '../../engine/recording.ts';
 import { createStepCounters, type StepCounters } from '../../engine/step_counters.ts';
 import type { Tensor } from '../../engine/tensor.ts';
 import { HOST_STREAMS, NOISE_STREAMS } from '../data/augment_streams.ts';
-import { PatchStream } from '../data/patches.ts';
+import { type PatchOptions, PatchStream } from '../data/patches.ts';
 import { inMemory, type PatchCase } from '../data/voxels.ts';
 import { slidingWindow } from '../predict/sliding_window.ts';
 import type { StepInput } from './assemble.ts';
+import type { TrainConfig } from './config.ts';
 import type { StageInput } from './stage.ts';
 import type { OnVolume } from './trainer.ts';
 import { intensityView, type View } from './view.ts';
@@ -59,13 +60,15 @@ export interface UnlabelledBatch extends StepInput {
   record(rec: Recording): Tensor;
 }
 
+function unlabelledPatches({ patch, seed, augmentation }: TrainConfig, batch: number): PatchOptions {
+  const stream = HOST_STREAMS.unlabelledPatches;
+  return { patch, batch, seed, stream, augmentation: augmentation.unlabelled ?? augmentation, labelled: false };
+}
+
 /** `batch` patches of cases whose labels are never read. */
 export function unlabelledBatch(input: StageInput, cases: readonly PatchCase[], batch: number): UnlabelledBatch {
   const { device, config } = input;
-  const { patch, seed, augmentation } = config;
-  const patches = new PatchStream(device, cases, {
-    ...{ patch, batch, seed, augmentation, stream: HOST_STREAMS.unlabelledPatches, labelled: false },
-  });
+  const patches = new PatchStream(device, cases, unlabelledPatches(config, batch));
   return {
     ...together(patches),
     record: (rec) => warp(rec, patches.source, patches.geometry).image,
@@ -83,17 +86,14 @@ export interface VolumeLabels extends StepInput {
 /** Holds a float32 for every voxel and class of the cases in memory. */
 export function volumeLabels(input: StageInput, cases: readonly PatchCase[], batch: number): VolumeLabels {
   const { device, config, classes } = input;
-  const { patch, seed, augmentation } = config;
   const labelled = cases.map((item) => ({ ...item, label: null, channels: classes, image: new Float32Array(0) }));
-  const patches = new PatchStream(device, labelled, {
-    ...{ patch, batch, seed, augmentation, stream: HOST_STREAMS.unlabelledPatches, labelled: false },
-  });
+  const patches = new PatchStream(device, labelled, unlabelledPatches(config, batch));
   return {
     ...together(patches),
     async relabel(network, parameters, onVolume) {
       for (const [i, item] of cases.entries()) {
         const volume = { ...item, data: inMemory(item.image) };
-        const { probabilities } = await slidingWindow(device, network, parameters, volume, patch, {
+        const { probabilities } = await slidingWindow(device, network, parameters, volume, config.patch, {
           probabilities: true,
         });
         labelled[i].image = probabilities as Float32Array<ArrayBuffer>;

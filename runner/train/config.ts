@@ -56,7 +56,7 @@ const Elastic = v.strictObject({
   amplitude: v.optional(nonNegative, 2),
 });
 
-const Augmentation = v.strictObject({
+const spatial = {
   /** Share of patches that are rotated and scaled. */
   probability: v.optional(fraction, 0.8),
   /** Degrees about z, y, x, either way. */
@@ -67,6 +67,12 @@ const Augmentation = v.strictObject({
   flip: v.optional(v.tuple([v.boolean(), v.boolean(), v.boolean()]), [false, false, false]),
   /** Elastic deformation; null for none. */
   elastic: v.optional(v.nullable(Elastic), null),
+};
+
+const Augmentation = v.strictObject({
+  ...spatial,
+  /** Geometry of unlabelled patches where it is to differ from that of labelled ones; what is left out has the defaults above. */
+  unlabelled: v.optional(v.strictObject(spatial)),
   /** Strength of contrast, brightness, gamma and noise; 0 for none. */
   intensity: v.optional(nonNegative, 1),
   /** Strength of intensity changes in the weak view of unlabelled patches, the teacher's; 0.5 for Mean Teacher and UA-MT. */

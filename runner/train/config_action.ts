@@ -57,7 +57,7 @@ export const ActionSection = v.strictObject({
     cycles: count,
     labelledBatch: count,
     unlabelledBatch: count,
-    pseudo: v.picklist(['patch', 'volume']),
+    pseudo: v.optional(v.picklist(['patch', 'volume'])),
     partner: v.picklist(['unlabelled', 'labelled']),
     supervisedBatch: v.boolean(),
     imageWeight: v.picklist(['confident', 'one']),

@@ -42,7 +42,8 @@ const cases: readonly PatchCase[] = [2, 15, -7].map((brightness, i) => {
 });
 
 gpuTest('probabilities are those of the case that the patch is of, by the network given last', async (device) => {
-  const config = trainConfig({ method: 'action', patch: PATCH });
+  const unlabelled = { rotation: [30, 30, 30], elastic: { probability: 1 } };
+  const config = trainConfig({ method: 'action', patch: PATCH, augmentation: { unlabelled } });
   const input = { device, config, labelled: [], unlabelled: cases, classes: 3, offset: 0, initialise: true };
   const patches = unlabelledBatch(input, cases, 2);
   const volumes = volumeLabels(input, cases, 2);
@@ -55,6 +56,8 @@ gpuTest('probabilities are those of the case that the patch is of, by the networ
       volumes.upload(step);
       const found = await compute(device, (rec) => {
         const image = patches.record(rec);
+        const warps = rec.commands.filter((c) => c.kind === 'dispatch' && 'control' in c.tensors);
+        assert.is(warps.length, 1, 'geometry of its own: labelled patches are not deformed');
         const { logits } = pointwise.forward(rec, parameters, image, { training: false });
         return { given: volumes.record(rec), own: softmax(rec, rec.detach(logits)) };
       });
