@@ -21,7 +21,7 @@ import { PRECISIONS, type Precision, type TrainConfig, trainConfig } from '../ru
 import { stagesOf } from '../runner/train/methods.ts';
 import { networkConfig } from '../runner/train/stage.ts';
 import { emulated, LAVAPIPE } from '../test/ops/matrix_emulation.ts';
-import { type PrecisionRun, precisionTable } from './precision_table.ts';
+import { type PrecisionRun, precisionTable } from './precision/table.ts';
 
 const command = new Command('precision')
   .option('--steps <n>', 'of each training', whole(1), 200)

@@ -1,7 +1,7 @@
 /** The table of bench/precision.ts, by hand. */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type PrecisionRun, precisionTable } from '../../bench/precision_table.ts';
+import { type PrecisionRun, precisionTable } from '../../bench/precision/table.ts';
 
 const cells = (runs: readonly PrecisionRun[]) =>
   precisionTable(runs)

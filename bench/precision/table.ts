@@ -1,7 +1,7 @@
 /** How closely trainings of the same cases in other precisions follow the one in float32. */
 
-import { table } from '../runner/report/table.ts';
-import type { Precision } from '../runner/train/config.ts';
+import { table } from '../../runner/report/table.ts';
+import type { Precision } from '../../runner/train/config.ts';
 
 /** What one training went through, as far as it came. */
 export interface PrecisionRun {
