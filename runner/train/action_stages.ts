@@ -23,6 +23,9 @@ import type { Trainer } from './trainer.ts';
 
 type ActionInput = StageInput<ConfigOf<'action'>>;
 
+/** Of the cycle that the pseudo-labels of volumes are for, as long as there are none. */
+const NONE = -1;
+
 /** Stage 1a: the encoder learns from L_glob alone. */
 export async function createStage1a(input: ActionInput): Promise<Trainer> {
   const { device, labelled, unlabelled, offset } = input;
@@ -111,7 +114,7 @@ export async function createStage2Trainer(input: ActionInput): Promise<Trainer> 
   const teacher = volumes ? undefined : viewOf('teacher', action.views.teacher, input, unknown, counters);
   const strong = viewOf('student', action.views.student, input, unknown, counters);
   const passes = unetFlops(network.settings, (supervisedBatch ? known : 0) + unknown, patch).training;
-  let cycle = -1;
+  let cycle = NONE;
   return assembleTrainer(device, before, {
     ...{ label: 'stage 2', network, student, offset, parameterBytes, state: stage.state },
     flops: passes + (teacher ? unetFlops(network.settings, unknown, patch).forward : 0),
@@ -120,13 +123,15 @@ export async function createStage2Trainer(input: ActionInput): Promise<Trainer> 
     ),
     setStep: (step) => stage.setStep(step),
     ...(volumes && {
-      async ready(step, onVolume) {
+      async ready(step, watch) {
         const length = cycleLength(action.stage2);
+        const wanted = Math.floor(step / length);
+        if (wanted === cycle) return true;
         const labeller = stage.labeller as Parameters;
-        if (cycle === Math.floor(step / length)) return;
-        cycle = Math.floor(step / length);
-        if (step === cycle * length) await labeller.copyFrom(stage.teacher);
-        await volumes.relabel(network, labeller, onVolume);
+        if (step === wanted * length) await labeller.copyFrom(stage.teacher);
+        const done = await volumes.relabel(network, labeller, watch);
+        cycle = done ? wanted : NONE;
+        return done;
       },
     }),
     record(rec) {

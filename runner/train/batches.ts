@@ -13,7 +13,7 @@ import { slidingWindow } from '../predict/sliding_window.ts';
 import type { StepInput } from './assemble.ts';
 import type { TrainConfig } from './config.ts';
 import type { StageInput } from './stage.ts';
-import type { OnVolume } from './trainer.ts';
+import type { VolumeWatch } from './trainer.ts';
 import { intensityView, type View } from './view.ts';
 
 /** Step counters that are fed with the step of the run. */
@@ -77,8 +77,8 @@ export function unlabelledBatch(input: StageInput, cases: readonly PatchCase[], 
 
 /** What a network says of whole unlabelled volumes, cut out with the patches of an unlabelledBatch of the same cases and size. */
 export interface VolumeLabels extends StepInput {
-  /** Predicts every volume anew. */
-  relabel(network: Unet3d, parameters: Parameters, onVolume?: OnVolume): Promise<void>;
+  /** Predicts every volume anew; false where it was asked to stop before. */
+  relabel(network: Unet3d, parameters: Parameters, watch?: VolumeWatch): Promise<boolean>;
   /** Appends the probabilities of the patches' voxels, [batch, D, H, W, classes], after geometry. */
   record(rec: Recording): Tensor;
 }
@@ -90,15 +90,17 @@ export function volumeLabels(input: StageInput, cases: readonly PatchCase[], bat
   const patches = new PatchStream(device, labelled, unlabelledPatches(config, batch));
   return {
     ...together(patches),
-    async relabel(network, parameters, onVolume) {
+    async relabel(network, parameters, watch) {
       for (const [i, item] of cases.entries()) {
+        if (watch?.shouldStop()) return false;
         const volume = { ...item, data: inMemory(item.image) };
         const { probabilities } = await slidingWindow(device, network, parameters, volume, config.patch, {
           probabilities: true,
         });
         labelled[i].image = probabilities as Float32Array<ArrayBuffer>;
-        onVolume?.(i + 1, cases.length);
+        watch?.onVolume(i + 1, cases.length);
       }
+      return true;
     },
     record: (rec) => warp(rec, patches.source, patches.geometry).image,
   };

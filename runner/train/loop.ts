@@ -1,9 +1,7 @@
 import { NumericError } from '../../engine/errors.ts';
-import type { OnVolume, Trainer } from './trainer.ts';
+import type { Trainer, VolumeWatch } from './trainer.ts';
 
-export interface LoopEvents {
-  /** So many unlabelled volumes have pseudo-labels anew, before a step that needs them. */
-  onVolume: OnVolume;
+export interface LoopEvents extends VolumeWatch {
   /** A step's losses have arrived (a few steps after it was submitted). */
   onStep(step: number, losses: Readonly<Record<string, number>>): void;
   /** `step` steps are complete and nothing is in flight: save everything a resume needs. */
@@ -64,7 +62,7 @@ export async function trainLoop(
 
   let step = from;
   while (step < steps && !events.shouldStop()) {
-    await trainer.ready?.(step - offset, events.onVolume);
+    if (trainer.ready && !(await trainer.ready(step - offset, events))) break;
     const start = performance.now();
     const losses = trainer.step(step - offset);
     losses.catch(() => undefined); // reported by settle()

@@ -17,7 +17,7 @@ import { writeModel, writeModelCard } from './run_model.ts';
 import { RUN_FILES, type RunStore, stageFile } from './run_store.ts';
 import { assertPrecision, type Stage } from './stage.ts';
 import { takeOver } from './take_over.ts';
-import type { Trainer } from './trainer.ts';
+import type { Trainer, VolumeWatch } from './trainer.ts';
 import { validationDice } from './validate.ts';
 
 export interface TrainingInput extends CaseSource {
@@ -40,11 +40,9 @@ export interface StageStart {
 }
 
 /** Steps are those of the run. */
-export interface TrainingEvents {
+export interface TrainingEvents extends VolumeWatch {
   /** So many cases are read and prepared. */
   onCase(ready: number, of: number): void;
-  /** So many unlabelled volumes have pseudo-labels anew (action.stage2.pseudo 'volume'). */
-  onVolume(done: number, of: number): void;
   /** Once a stage, before its first step. */
   onStage(start: StageStart): void;
   onStep(step: number, losses: Readonly<Record<string, number>>, times: Readonly<LoopTimes>): void;

@@ -16,7 +16,13 @@ export interface TrainerMemory {
   readonly total: number;
 }
 
-export type OnVolume = (done: number, of: number) => void;
+/** Who waits while volumes are predicted. */
+export interface VolumeWatch {
+  /** So many unlabelled volumes have pseudo-labels anew. */
+  onVolume(done: number, of: number): void;
+  /** Asked before every volume. */
+  shouldStop(): boolean;
+}
 
 /** A training method on the device, ready to step; what the loop, checkpoints and validation see of any method. */
 export interface Trainer {
@@ -33,9 +39,9 @@ export interface Trainer {
   /**
    * Predicts the unlabelled volumes where a step needs that anew; to be awaited before every step, absent where none does.
    *
-   * @param onVolume told how many volumes are predicted, of how many
+   * @returns false where it was asked to stop before all were predicted
    */
-  ready?(step: number, onVolume?: OnVolume): Promise<void>;
+  ready?(step: number, watch?: VolumeWatch): Promise<boolean>;
   /** Uploads the inputs of a step, submits it, and resolves to its losses when the device has them. */
   step(step: number): Promise<Record<string, number>>;
   /** Submits a step with the inputs of the one before, for benches: what the device takes when no data has to be made ready. */

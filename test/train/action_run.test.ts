@@ -96,6 +96,13 @@ gpuTest(
         for (const [path, bytes] of whole.files)
           assert.equal(store.files.get(path), bytes, `${path}, ${most} steps a time`);
       }
+      const store = memoryStore();
+      let labelled = 0;
+      const midway = { ...watching(), onVolume: () => labelled++, shouldStop: () => labelled === 3 };
+      const { step } = await runTraining(await inputFor(device, data, config, store), midway);
+      assert.equal([step, labelled], [3, 3], 'two volumes for the first cycle, stopped between those for the second');
+      await runTraining(await inputFor(device, data, config, store), watching());
+      for (const [path, bytes] of whole.files) assert.equal(store.files.get(path), bytes, path);
       assert.is(device.bytesHeld, 0);
     }),
 );
