@@ -14,6 +14,8 @@ export interface PlanReport extends Pick<Choice, 'fingerprint' | 'config'> {
   readonly memory: Choice['plan']['forecast']['memory'];
   /** Of prepared images: in memory, or beyond --memory in a file. */
   readonly imageBytes: number;
+  /** Of the probabilities of whole unlabelled volumes, in memory. */
+  readonly labelBytes: number;
   /** Of convolutions, measured on one block of the network on this adapter. Times are estimates made with it. */
   readonly flopsPerSecond: number;
   readonly stages: readonly {
@@ -44,7 +46,7 @@ export async function plan(directory: string, options: SetupOptions): Promise<nu
 async function makeReport(setup: Setup, options: SetupOptions): Promise<PlanReport> {
   const { dataset, opened, device } = setup;
   const { config, fingerprint, plan } = await chooseRun(setup, options);
-  const { memory, stages, imageBytes } = plan.forecast;
+  const { memory, stages, imageBytes, labelBytes } = plan.forecast;
   const flopsPerSecond = await trainingRate(device, config.network.channels[0], config.patch);
   return {
     dataset: { name: dataset.name, root: dataset.root, parts: describeParts(dataset) },
@@ -53,7 +55,7 @@ async function makeReport(setup: Setup, options: SetupOptions): Promise<PlanRepo
     config,
     reasons: plan.reasons,
     memory,
-    imageBytes,
+    ...{ imageBytes, labelBytes },
     flopsPerSecond,
     stages: stages.map(({ name, steps, commands, flops }) => ({
       ...{ name, steps, commands, flops },

@@ -34,7 +34,7 @@ function fingerprintRows({ fingerprint: f }: PlanReport): string[][] {
   ];
 }
 
-function planRows({ config, memory, imageBytes, stages, flopsPerSecond }: PlanReport): string[][] {
+function planRows({ config, memory, imageBytes, labelBytes, stages, flopsPerSecond }: PlanReport): string[][] {
   const { network, preprocessing, patch, batch, steps, method } = config;
   const { parameters, inputs, step: activations, readback, total } = memory;
   const seconds = stages.reduce((sum, stage) => sum + stage.steps * stage.secondsPerStep, 0);
@@ -52,6 +52,7 @@ function planRows({ config, memory, imageBytes, stages, flopsPerSecond }: PlanRe
       `${bytes(total)} (${count(total)} bytes): parameters ${bytes(parameters)}, inputs ${bytes(inputs)}, step ${bytes(activations)}, read-back ${bytes(readback)}`,
     ],
     ['images', `${bytes(imageBytes)} prepared, in memory or beyond train --memory in a file`],
+    ...(labelBytes > 0 ? [['pseudo-labels', `${bytes(labelBytes)} of whole volumes, in memory`]] : []),
     ...stages.map(({ name, steps, secondsPerStep, flops, commands }) => [
       stages.length > 1 ? `stage ${name}` : 'step',
       `${stages.length > 1 ? `${count(steps)} steps of ` : ''}about ${duration(secondsPerStep)} (${gigaflop(flops)} at ${gigaflop(flopsPerSecond)}/s, ${count(commands)} commands)`,

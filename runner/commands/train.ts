@@ -5,7 +5,7 @@ import { ownVersion } from '../host/packages.ts';
 import { runFolder } from '../host/run_folder.ts';
 import { lockRunFolder } from '../host/run_lock.ts';
 import { STOPPED, stopOnSignal } from '../host/stop.ts';
-import { memoryForVoxels, roomForImages, voxelShelf } from '../host/voxel_file.ts';
+import { assertRoomForLabels, memoryForVoxels, roomForImages, voxelShelf } from '../host/voxel_file.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { RUN_FILES } from '../train/run_store.ts';
 import { runTraining, type TrainingResult } from '../train/run_training.ts';
@@ -53,6 +53,7 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
     takeWays(setup, ways.choose);
     const { config, plan } = await chooseRun(setup, options);
     const memory = options.memory ?? memoryForVoxels();
+    assertRoomForLabels(plan.forecast.labelBytes);
     const finished = !options.force && (await exists(join(output, RUN_FILES.weights)));
     const spilled = finished ? undefined : await roomForImages(output, plan.forecast.imageBytes, memory);
     if (spilled && !options.quiet) process.stderr.write(`${spilled}\n`);

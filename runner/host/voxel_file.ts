@@ -26,6 +26,14 @@ export function memoryForVoxels(): number {
   return Math.floor(Math.min(totalmem(), constrained) / 2);
 }
 
+/** Errors: FitError where the probabilities of whole volumes, which stay in memory, take more than half of it. */
+export function assertRoomForLabels(labels: number, memory = memoryForVoxels()): void {
+  if (labels <= memory) return;
+  throw new FitError(
+    `the pseudo-labels of whole unlabelled volumes take ${bytes(labels)} of memory, more than the ${bytes(memory)} that is half of this machine's; use action.stage2.pseudo=patch, a coarser preprocessing.spacing, or fewer unlabelled cases`,
+  );
+}
+
 /**
  * What happens to images that exceed `memory`, as a sentence; undefined where they do not.
  * @throws FitError where the disk of `folder`, which exists, has no room for the rest

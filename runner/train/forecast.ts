@@ -25,6 +25,8 @@ export interface Forecast {
   readonly stages: readonly StageForecast[];
   /** Of all prepared images, in memory or in a file: float32, after resampling. */
   readonly imageBytes: number;
+  /** Of the probabilities of whole unlabelled volumes, in memory; 0 where pseudo-labels are made of patches. */
+  readonly labelBytes: number;
 }
 
 /**
@@ -57,7 +59,12 @@ export async function forecastTraining(
     stages.push({ name, steps, memory, commands, flops });
   }
   const { memory } = stages.reduce((most, stage) => (stage.memory.total > most.memory.total ? stage : most));
-  const all = [...grids.labelled, ...grids.unlabelled, ...grids.validation];
-  const voxels = all.reduce((sum, grid) => sum + product(targetGrid(grid, config.preprocessing.spacing).shape), 0);
-  return { memory, stages, imageBytes: 4 * dataset.channels.length * voxels };
+  const voxelsOf = (some: readonly Grid[]) =>
+    some.reduce((sum, grid) => sum + product(targetGrid(grid, config.preprocessing.spacing).shape), 0);
+  const voxels = voxelsOf([...grids.labelled, ...grids.unlabelled, ...grids.validation]);
+  const labels = labelsVolumes(config) ? dataset.labels.length * voxelsOf(grids.unlabelled) : 0;
+  return { memory, stages, imageBytes: 4 * dataset.channels.length * voxels, labelBytes: 4 * labels };
 }
+
+const labelsVolumes = (config: TrainConfig): boolean =>
+  config.method === 'action' && config.action.stage2.pseudo === 'volume' && config.action.stages.includes('2');

@@ -7,7 +7,7 @@ import { Stream } from '../../engine/random.ts';
 import { product, type Triple } from '../../engine/shape.ts';
 import { copyBox, readBox } from '../../runner/data/patches_box.ts';
 import { inMemory, type StoredVoxels } from '../../runner/data/voxels.ts';
-import { memoryForVoxels, roomForImages, voxelShelf } from '../../runner/host/voxel_file.ts';
+import { assertRoomForLabels, memoryForVoxels, roomForImages, voxelShelf } from '../../runner/host/voxel_file.ts';
 import { random } from '../reference/dense.ts';
 import { inFolder } from './corpus.ts';
 import { rejects } from './rejects.ts';
@@ -76,6 +76,11 @@ test('what goes into a file is told, and refused where the disk has no room for 
     await mkdir(join(folder, 'run'));
     const run = join(folder, 'run');
     assert.is(await roomForImages(run, 1000, 1000), undefined);
+    assertRoomForLabels(1000, 1000);
+    assert.throws(
+      () => assertRoomForLabels(3 * 2 ** 30, 2 ** 30),
+      /take 3\.00 GiB of memory, more than the 1\.00 GiB .*; use action\.stage2\.pseudo=patch/,
+    );
     assert.match(
       (await roomForImages(run, 3 * 2 ** 20, 2 ** 20)) as string,
       /^the prepared images take 3\.00 MiB, more than the 1\.00 MiB of memory for them \(--memory\): 2\.00 MiB go into a file in .*run while/,

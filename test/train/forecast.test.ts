@@ -62,6 +62,13 @@ const CONFIGS: Record<string, TrainConfigInput> = {
       stage2: { steps: 3 },
     },
   },
+  'ACTION with pseudo-labels of volumes': {
+    method: 'action',
+    patch: [16, 16, 16],
+    network: { channels: [4, 8] },
+    augmentation: { unlabelled: { elastic: {} } },
+    action: { stages: ['2'], stage2: { steps: 3, pseudo: 'volume' } },
+  },
   'Mean Teacher': { method: 'mean-teacher', patch: [8, 8, 8], network: { channels: [4, 8] } },
   'UA-MT': {
     method: 'ua-mt',
@@ -107,6 +114,9 @@ for (const [name, input] of Object.entries(CONFIGS)) {
       predicted.imageBytes,
       4 * [...SHAPES, ...UNLABELLED, ...VALIDATION].reduce((sum, shape) => sum + product(shape), 0),
     );
+    const volumes = name.endsWith('volumes');
+    const voxels = UNLABELLED.reduce((sum, shape) => sum + product(shape), 0);
+    assert.is(predicted.labelBytes, volumes ? 4 * 2 * voxels : 0);
     const labelled = SHAPES.map((shape, i) => noiseCase(shape, i));
     const unlabelled = UNLABELLED.map((shape, i) => ({ ...noiseCase(shape, 9 + i), label: null }));
     let most = 0;
@@ -121,7 +131,10 @@ for (const [name, input] of Object.entries(CONFIGS)) {
       assert.is(device.bytesHeld, memory.total);
       const { parameters, inputs, step, readback, total } = memory;
       assert.is(parameters + inputs + step + readback, total);
-      for (let i = 0; i < 3; i++) await trainer.step(i);
+      for (let i = 0; i < 3; i++) {
+        await trainer.ready?.(i);
+        await trainer.step(i);
+      }
       assert.is(device.bytesHeld, total);
       most = Math.max(most, total);
       trainer.destroy();

@@ -212,7 +212,12 @@ function forecaster(limit = Infinity) {
     const total = 100 * batch * product(patch);
     if (total > limit)
       throw new FitError(`'conv3d' needs ${total} bytes in one buffer but this adapter allows ${limit}`);
-    return { memory: { parameters: 0, inputs: 0, step: total, readback: 0, total }, stages: [], imageBytes: 0 };
+    return {
+      memory: { parameters: 0, inputs: 0, step: total, readback: 0, total },
+      stages: [],
+      imageBytes: 0,
+      labelBytes: 0,
+    };
   };
 }
 
