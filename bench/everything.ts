@@ -27,6 +27,8 @@ interface Measurement {
   readonly limit: number;
   /** By the usual kernels, whatever was tuned on this machine before. */
   readonly untuned?: boolean;
+  /** What takes the words, by its path without ending; default the program. */
+  readonly entry?: string;
 }
 
 const bench = (...words: string[]) => ['bench', ...words];
@@ -42,6 +44,10 @@ const MEASUREMENTS: readonly Measurement[] = [
   { name: 'step-action', words: bench('step', '--method', 'action'), limit: 3 },
   { name: 'predict', words: bench('predict'), limit: 2 },
   { name: 'predict-matrix', words: bench('predict', '--precision', 'matrix'), limit: 2 },
+  {
+    ...{ name: 'precision', entry: 'bench/precision', limit: 3 },
+    words: ['--patch', '48,48,48', '--channels', '16,32,64'],
+  },
   { name: 'kernels', words: bench('kernels'), limit: 6 },
   { name: 'step-action-matrix', words: bench('step', '--method', 'action', '--precision', 'matrix'), limit: 3 },
   { name: 'step-mixed', words: bench('step', '--method', 'supervised,action', '--precision', 'mixed'), limit: 4 },
@@ -51,8 +57,10 @@ const MEASUREMENTS: readonly Measurement[] = [
 ];
 
 const GRACE_MS = 20_000;
-/** Beside this file in sources and in the bundle alike. */
-const PROGRAM = fileURLToPath(new URL(`../runner/cli${extname(import.meta.url)}`, import.meta.url));
+const PROGRAM = 'runner/cli';
+/** The same in sources and in the bundle. */
+const fileOf = (entry: string) => fileURLToPath(new URL(`../${entry}${extname(import.meta.url)}`, import.meta.url));
+const text = ({ entry, words }: Measurement) => ['action3d', ...(entry ? [entry] : []), ...words].join(' ');
 
 const command = new Command('everything')
   .option('-o, --output <folder>', 'what they print, a file each', 'measured')
@@ -62,13 +70,14 @@ const command = new Command('everything')
   .exitOverride();
 
 /** Runs the program into a file. @returns its exit code, or why there is none */
-async function measured({ words, untuned }: Measurement, gpu: string, file: string, ms: number, stop: AbortSignal) {
+async function measured(measurement: Measurement, gpu: string, file: string, ms: number, stop: AbortSignal) {
+  const { words, untuned, entry = PROGRAM } = measurement;
   const cache = untuned ? await mkdtemp(join(tmpdir(), 'action3d-untuned-')) : undefined;
   const log = await open(file, 'wx');
   try {
-    await log.write(`action3d ${words.join(' ')}\n\n`);
+    await log.write(`${text(measurement)}\n\n`);
     return await ended(
-      spawn(process.execPath, [...process.execArgv, PROGRAM, ...words, '--gpu', gpu], {
+      spawn(process.execPath, [...process.execArgv, fileOf(entry), ...words, '--gpu', gpu], {
         stdio: ['ignore', log.fd, log.fd],
         env: { ...process.env, ...(cache && { XDG_CACHE_HOME: cache, TMPDIR: cache }) },
         // A group of its own: Ctrl-C reaches it through us alone, once.
@@ -129,7 +138,7 @@ async function main(): Promise<number> {
   const rows: string[][] = [];
   let failed = false;
   for (const measurement of MEASUREMENTS) {
-    const { name, words, limit } = measurement;
+    const { name, limit } = measurement;
     if (only && !only.includes(name)) continue;
     const left = deadline - performance.now();
     if (left <= 0 || signal.aborted) {
@@ -137,7 +146,7 @@ async function main(): Promise<number> {
       failed = true;
       continue;
     }
-    process.stderr.write(`${name}: action3d ${words.join(' ')}\n`);
+    process.stderr.write(`${name}: ${text(measurement)}\n`);
     const started = performance.now();
     const file = join(output, `${name}.txt`);
     const end = await measured(measurement, gpu, file, Math.min(left, limit * 60_000), signal);
