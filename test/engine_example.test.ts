@@ -77,6 +77,7 @@ const INTERNAL = [
     'norm_passes',
     'pool_extents',
     'read_through',
+    'reduce_rows',
     'sum_chunks',
     'uniform_windows',
   ],
