@@ -127,6 +127,7 @@ const TINY: Recipe = {
     ...{ stage1a: { steps: 2 }, stage1b: { steps: 2 }, stage2: { steps: 2 } },
     ...{ global: { K: 4, bins: 1 }, local: { K: 4, pool: 2, window: 2, stride: 2 } },
   },
+  volumes: { stage2: { steps: 3 } },
 };
 
 test('on phantoms: trained, scored, kept, refused where the constants changed, and reported', () =>
@@ -166,6 +167,15 @@ test('on phantoms: trained, scored, kept, refused where the constants changed, a
     assert.match(text, /^Recipe tiny, test cases; 1 cases;/);
     assert.match(text, /\n\| action \| 1 \| [\d.]+ \|.*\n\| supervised-equal-compute \| 1 \|/);
     assert.is(await readFile(at('table-test.md'), 'utf8'), `${text}\n`);
+
+    const onward = { ...options, methods: ['action-volumes'] as const };
+    assert.is(await benchmark({ ...onward, labels: [2] }), 2, 'there is no ACTION of two labels to go on from');
+    assert.is(await benchmark(onward), 0);
+    const volumes: JobRecord = JSON.parse(await readFile(at('action-volumes-k1-s0', 'job.json'), 'utf8'));
+    assert.is(volumes.steps, 6 + 3);
+    const own = JSON.parse(await readFile(at('action-volumes-k1-s0', 'config.json'), 'utf8'));
+    assert.equal([own.steps, own.action.stage2.pseudo, own.action.stages], [3, 'volume', ['2']]);
+    assert.ok(own.from);
 
     assert.is(await benchmark({ ...options, methods: ['fully-supervised'], select: true }), 0);
     const split = JSON.parse(await readFile(at('fully-supervised-k5-s0', 'split.json'), 'utf8'));

@@ -11,6 +11,7 @@ const MAIN = [
   'fully-supervised',
   'mean-teacher',
   'action',
+  'action-volumes',
   'supervised-equal-compute',
   'cps',
   'ua-mt',
@@ -24,8 +25,17 @@ export const METHOD_NAMES: readonly MethodName[] = [
   ...ABLATION_NAMES.map((name) => `action-without-${name}` as const),
 ];
 
-/** Without stage 1, stage 2 has the steps of 1b too, so that labelled patches are seen as often (PyTorch's --nostage1). */
-export function configOf(name: MethodName, { every, oneStage, baselines = {}, action }: Recipe): TrainConfigInput {
+/**
+ * The cycles of 'action-volumes' go on from a finished 'action'. Without stage 1, stage 2 has the steps of 1b too, so that labelled patches are seen as often (PyTorch's --nostage1).
+ */
+export function configOf(name: MethodName, recipe: Recipe): TrainConfigInput {
+  const { every, oneStage, baselines = {}, action, volumes } = recipe;
+  if (name === 'action-volumes') {
+    const { augmentation } = volumes;
+    const stage2 = { ...action.stage2, ...volumes.stage2, pseudo: 'volume' };
+    const own = { ...(augmentation && { augmentation }), action: { ...action, stages: ['2'], stage2 } };
+    return mergeConfig({ ...every, method: 'action', preset: 'small' }, own) as TrainConfigInput;
+  }
   const ablation = ABLATION_NAMES.find((each) => name === `action-without-${each}`);
   if (name === 'action' || ablation) {
     const longer = { stage2: { steps: action.stage1b.steps + action.stage2.steps } };
@@ -42,14 +52,16 @@ export function configOf(name: MethodName, { every, oneStage, baselines = {}, ac
 
 /** Hash of all that a method's training is made of but cases and seed: equal hashes, comparable runs. */
 export function methodHash(name: MethodName, recipe: Recipe): Promise<string> {
-  const names: MethodName[] = name === 'supervised-equal-compute' ? [name, 'action'] : [name];
+  const onAction = name === 'supervised-equal-compute' || name === 'action-volumes';
+  const names: MethodName[] = onAction ? [name, 'action'] : [name];
   return configHash(names.map((each) => trainConfig(configOf(each, recipe))));
 }
 
 export interface MethodPlan {
   readonly config: TrainConfigInput;
+  /** Of the whole training, with those of the ACTION that it goes on from. */
   readonly steps: number;
-  /** Operations of the network's convolutions over the whole training. */
+  /** Operations of the network's convolutions over the whole training, in predictions of whole volumes left out. */
   readonly gflop: number;
 }
 
@@ -81,7 +93,8 @@ export async function planMethod(
     return { config, steps, gflop: stages.reduce((sum, stage) => sum + stage.steps * stage.flops, 0) / 1e9 };
   };
   const own = await forecast(configOf(name, recipe));
-  if (name !== 'supervised-equal-compute') return own;
-  const { gflop } = await forecast(configOf('action', recipe));
+  if (name !== 'supervised-equal-compute' && name !== 'action-volumes') return own;
+  const { gflop, steps } = await forecast(configOf('action', recipe));
+  if (name === 'action-volumes') return { ...own, steps: steps + own.steps, gflop: gflop + own.gflop };
   return forecast({ ...own.config, steps: equalComputeSteps(gflop, own.gflop / own.steps) });
 }

@@ -22,15 +22,29 @@ export interface Recipe {
   readonly baselines?: Readonly<Partial<Record<'mean-teacher' | 'ua-mt' | 'cps', TrainConfigInput>>>;
   /** Of ACTION and its ablations. */
   readonly action: ActionSettings;
+  /** Of the cycles on pseudo-labels of whole volumes that go on from a finished ACTION. */
+  readonly volumes: { readonly augmentation?: TrainConfigInput['augmentation']; readonly stage2: Steps };
 }
 
 const NETWORK = { channels: [8, 16, 32, 64] };
+
+/** Two cycles without a ramp, unlabelled patches deformed more than labelled ones. */
+const volumes = (steps: number) => ({
+  augmentation: {
+    unlabelled: {
+      ...{ rotation: [20, 20, 20] as [number, number, number], scale: 0.2 },
+      elastic: { probability: 0.5, spacing: [16, 16, 16] as [number, number, number], amplitude: 1.5 },
+    },
+  },
+  stage2: { steps, cycles: 2, ramp: 0 },
+});
 
 /** The PyTorch runs' recipe (pytorch.ts has their numbers); what is not named is our default and the same there. */
 const reference: Recipe = {
   every: { network: { ...NETWORK, classPrior: false }, patch: [32, 48, 32], batch: 2, validation: 0 },
   oneStage: { steps: 600, optimiser: { rate: 0.3, warmUp: 20, clip: 5 } },
   action: { stage1a: { steps: 100 }, stage1b: { steps: 250 }, stage2: { steps: 350, cycles: 1 } },
+  volumes: volumes(350),
 };
 
 /**
@@ -41,6 +55,7 @@ const quick: Recipe = {
   every: { ...reference.every, network: NETWORK },
   oneStage: reference.oneStage,
   action: { stage1a: { steps: 100 }, stage1b: { steps: 100 }, stage2: { steps: 500, cycles: 2 } },
+  volumes: volumes(500),
 };
 
 /**
@@ -51,6 +66,7 @@ const best: Recipe = {
   every: quick.every,
   oneStage: { ...reference.oneStage, steps: 2200 },
   action: { stage1a: { steps: 100 }, stage1b: { steps: 100 }, stage2: { steps: 2000, cycles: 4 } },
+  volumes: volumes(1000),
 };
 
 export const RECIPES = { reference, quick, best } as const;
@@ -64,7 +80,7 @@ const BANK = { rows: 36, patches: 4 };
  * and banks that stage 1 still fills before its last step.
  */
 export function withSteps(recipe: Recipe, steps: number): Recipe {
-  const { oneStage, action } = recipe;
+  const { oneStage, action, volumes } = recipe;
   const scaled = <S extends Steps>(stage: S): S => ({
     ...stage,
     steps: Math.max(2, Math.round((stage.steps * steps) / oneStage.steps)),
@@ -80,5 +96,6 @@ export function withSteps(recipe: Recipe, steps: number): Recipe {
     ...recipe,
     oneStage: { ...oneStage, steps },
     action: { ...action, ...banks, stage1a, stage1b, stage2: scaled(action.stage2) },
+    volumes: { ...volumes, stage2: scaled(volumes.stage2) },
   };
 }

@@ -52,7 +52,9 @@ export async function runJob(job: Job, context: JobContext): Promise<Summary | u
   if (!(await exists(join(run, RUN_FILES.weights)))) {
     const labelled = await labelledCases(run, job, context);
     const set = Object.entries({ ...config, seed: job.seed }).map(([key, value]) => `${key}=${JSON.stringify(value)}`);
-    const code = await clock.training(context.adapter, () => train(data, { output: run, labelled, set, gpu, quiet }));
+    const from = await startOf(job, context);
+    const options = { output: run, labelled, set, gpu, quiet, ...(from && { from }) };
+    const code = await clock.training(context.adapter, () => train(data, options));
     if (code === STOPPED) return undefined;
   }
   const output = join(run, scored.name);
@@ -65,6 +67,14 @@ export async function runJob(job: Job, context: JobContext): Promise<Summary | u
   const scores = await evaluateFolders(output, scored.references, { partial: scored.name === 'validation' });
   await writeFileAtomic(summary, `${JSON.stringify(scores, null, 2)}\n`);
   return scores;
+}
+
+/** The run that a job goes on from. Errors: UsageError where it has not been finished. */
+async function startOf(job: Job, { folder }: JobContext): Promise<string | undefined> {
+  if (job.method !== 'action-volumes') return undefined;
+  const run = join(folder, jobName({ ...job, method: 'action' }));
+  if (await exists(join(run, RUN_FILES.weights))) return run;
+  throw new UsageError(`action-volumes goes on from ${run}, which is not finished; add action to --methods`);
 }
 
 /** How many of the first, or for full supervision without the held cases a list of the others. */
