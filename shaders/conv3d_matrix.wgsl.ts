@@ -10,6 +10,7 @@ import {
   momentsMemory,
   momentsMerge,
   momentsStore,
+  momentsWrite,
   type WorkgroupMoments,
 } from './shared/moments.ts';
 import { normedInput } from './shared/normed.ts';
@@ -213,12 +214,7 @@ fn main(
   ${momentsMerge(
     merged,
     `let channel = (i % p.groups) * ${merged.columns}u + column;
-    if (channel < p.cout4) {
-      let to = (i / p.groups) * 3u * p.cout4 + channel;
-      moments[to] = all.mean;
-      moments[to + p.cout4] = all.m2;
-      moments[to + 2u * p.cout4] = vec4f(all.count);
-    }`,
+    if (channel < p.cout4) { ${momentsWrite('channel')} }`,
   )}
   #endif
 }

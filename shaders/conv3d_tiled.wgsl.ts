@@ -8,6 +8,7 @@ import {
   momentsMemory,
   momentsMerge,
   momentsStore,
+  momentsWrite,
   type WorkgroupMoments,
 } from './shared/moments.ts';
 import { normedInput } from './shared/normed.ts';
@@ -216,13 +217,7 @@ fn main(
   let own_${o} = Moments(mean_${o}, ${m2}, seen);
   ${momentsStore(merged, `${o}u`, 'local', `own_${o}`)}`;
   })}
-  ${momentsMerge(
-    merged,
-    `let to = (i / p.groups) * 3u * p.cout4 + co + column;
-    moments[to] = all.mean;
-    moments[to + p.cout4] = all.m2;
-    moments[to + 2u * p.cout4] = vec4f(all.count);`,
-  )}
+  ${momentsMerge(merged, momentsWrite('co + column'))}
   #endif
 }
 `,

@@ -26,8 +26,8 @@ fn chunk_size(first: u32) -> u32 {
  * norm_partial: mean, sum of squared deviations and count of each chunk of voxels, channel by channel; with `summed`, of y, the
  * sum of the parts that x holds one after the other, which is written on the way.
  *
- * layout   x [samples, voxels, C] or [parts, samples, voxels, C], moments [samples, chunks, {mean, M2, count}, C]; one invocation a (sample, chunk,
- *          vec4 of channels), channels fastest
+ * layout   x [samples, voxels, C], or [parts, samples, voxels, C] and y; moments [samples, chunks, {mean, M2, count}, C]; one
+ *          invocation a (sample, chunk, vec4 of channels), channels fastest
  * method   sums shifted by the chunk's first value: M2 = sum d^2 - (sum d)^2 / n with d = x - x_first loses at most a
  *          factor n of precision, whatever the mean (Chan, Golub and LeVeque 1983, "Algorithms for Computing the
  *          Sample Variance")

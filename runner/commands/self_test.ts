@@ -16,7 +16,7 @@ import type { Tensor } from '../../engine/tensor.ts';
 import * as transposed from '../../test/reference/conv_transpose3d.ts';
 import * as conv from '../../test/reference/conv3d.ts';
 import { crossEntropyGrad, crossEntropy as crossEntropyReference } from '../../test/reference/cross_entropy.ts';
-import { type Dense, dense, random } from '../../test/reference/dense.ts';
+import { type Dense, dense, halves, random } from '../../test/reference/dense.ts';
 import { leakyReluGrad, leakyRelu as leakyReluReference } from '../../test/reference/leaky_relu.ts';
 import { matmulGrad, matmul as matmulReference } from '../../test/reference/matmul.ts';
 import { maxPool3dGrad, maxPool3d as maxPoolReference } from '../../test/reference/max_pool3d.ts';
@@ -166,15 +166,6 @@ function checks(): Check[] {
       terms: 64,
     },
   ];
-}
-
-/** Multiples of 1/64, which products of float16 do not round. */
-function halves(shape: number[], seed: number): Dense {
-  const { data } = random(shape, seed);
-  return dense(
-    shape,
-    data.map((v) => Math.round(64 * v) / 64),
-  );
 }
 
 /** What `--precision matrix` trusts, in channels that fill the unit, as no other kernels would serve then. */

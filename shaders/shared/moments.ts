@@ -25,13 +25,12 @@ export interface WorkgroupMoments {
 /** Invocations that merge one column, in two steps of about as many terms. */
 const PARTS = 8;
 
-const parts = ({ slots }: WorkgroupMoments) => Math.min(PARTS, slots);
+const parts = ({ slots }: Pick<WorkgroupMoments, 'slots'>) => Math.min(PARTS, slots);
 
 export const momentsLength = ({ columns, slots }: Omit<WorkgroupMoments, 'memory'>): number => 2 * columns * slots;
 
 /** Bytes of workgroup memory beside that array. */
-export const momentsBytes = ({ slots }: Pick<WorkgroupMoments, 'slots'>): number =>
-  4 * (slots + Math.min(PARTS, slots));
+export const momentsBytes = (w: Pick<WorkgroupMoments, 'slots'>): number => 4 * (w.slots + parts(w));
 
 /** What momentsStore and momentsMerge want declared. */
 export const momentsMemory = (w: WorkgroupMoments): string => wgsl`
@@ -44,6 +43,13 @@ var<workgroup> part_counts: array<f32, ${parts(w)}>;
 export const momentsStore = ({ slots, memory }: WorkgroupMoments, column: string, slot: string, value: string) => wgsl`
   ${memory}[(${column}) * ${2 * slots}u + ${slot}] = ${value}.mean;
   ${memory}[(${column}) * ${2 * slots}u + ${slots}u + ${slot}] = ${value}.m2;`;
+
+/** Writes `all`, moments of channel vec4 `channel` of box i / p.groups, to `moments`. */
+export const momentsWrite = (channel: string): string => wgsl`
+    let to = (i / p.groups) * 3u * p.cout4 + ${channel};
+    moments[to] = all.mean;
+    moments[to + p.cout4] = all.m2;
+    moments[to + 2u * p.cout4] = vec4f(all.count);`;
 
 /** After every invocation has stored its own: `store` runs once for each `column`, with its moments in `all`. Wants `local`. */
 export const momentsMerge = (w: WorkgroupMoments, store: string): string => {

@@ -13,10 +13,10 @@ import { assertClose } from '../compare.ts';
 import { gpuTest, matrixUnit, run, upload } from '../harness.ts';
 import { concat } from '../reference/concat.ts';
 import * as reference from '../reference/conv3d.ts';
-import { type Dense, random } from '../reference/dense.ts';
+import { type Dense, halves, random } from '../reference/dense.ts';
 import { leakyRelu } from '../reference/leaky_relu.ts';
 import * as norm from '../reference/norm.ts';
-import { halves, type MatrixCase, testMatrixWays } from './matrix_ways.ts';
+import { type MatrixCase, testMatrixWays } from './matrix_ways.ts';
 
 interface Shape {
   readonly name: string;

@@ -13,10 +13,9 @@ import type { Tensor } from '../../engine/tensor.ts';
 import { assertClose } from '../compare.ts';
 import { checkOp, gpuTest, matrixUnit, run, upload } from '../harness.ts';
 import * as convolution from '../reference/conv3d.ts';
-import { type Dense, random } from '../reference/dense.ts';
+import { type Dense, halves, random } from '../reference/dense.ts';
 import * as norm from '../reference/norm.ts';
 import { emulated, NVIDIA, UNLIKE } from './matrix_emulation.ts';
-import { halves } from './matrix_ways.ts';
 
 const OPTIONS = { stride: [1, 1, 1] as Triple, padding: [1, 1, 1] as Triple };
 const BOXES = CONV3D.ways.filter(({ name }) => name.startsWith('tiled'));

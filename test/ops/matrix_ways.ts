@@ -9,14 +9,8 @@ import type { Tensor } from '../../engine/tensor.ts';
 import type { Way } from '../../engine/ways.ts';
 import { assertClose } from '../compare.ts';
 import { gpuTest, matrixUnit } from '../harness.ts';
-import { type Dense, random } from '../reference/dense.ts';
+import type { Dense } from '../reference/dense.ts';
 import { emulated, NVIDIA, UNLIKE } from './matrix_emulation.ts';
-
-/** Multiples of 1/64 below 1, which float16 and bfloat16 hold: a kernel that rounds its factors rounds none of these. */
-export function halves(shape: number[], seed: number): Dense {
-  const values = random(shape, seed);
-  return { ...values, data: values.data.map((value) => Math.round(value * 63) / 64) };
-}
 
 export interface MatrixCase<Problem> {
   readonly name: string;

@@ -34,3 +34,9 @@ export function random(shape: readonly number[], seed: number): Dense {
   }
   return x;
 }
+
+/** Multiples of 1/64 below 1, which float16 and bfloat16 hold: a kernel that rounds its factors rounds none of these. */
+export function halves(shape: number[], seed: number): Dense {
+  const values = random(shape, seed);
+  return { ...values, data: values.data.map((value) => Math.round(value * 63) / 64) };
+}
