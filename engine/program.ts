@@ -44,8 +44,8 @@ export class Program {
    */
   static async create(recording: Recording): Promise<Program> {
     const { device, commands, label } = recording;
-    recording.sealed = true;
     const plan = recording.plan();
+    recording.sealed = true;
     const kernels = new Set(commands.flatMap((c) => (c.kind === 'dispatch' ? [c.kernel] : [])));
     const pipelines = new Map<Kernel, GPUComputePipeline>();
     await Promise.all([...kernels].map(async (k) => pipelines.set(k, await device.pipeline(k))));

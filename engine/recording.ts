@@ -1,4 +1,5 @@
 import { addKernel, fillKernel } from '../shaders/elementwise.wgsl.ts';
+import { Batches } from './batch.ts';
 import { bf16Form } from './bf16.ts';
 import { type Command, commandText, lifetimesOf } from './command.ts';
 import { Deferred, type Normed } from './deferred.ts';
@@ -19,6 +20,7 @@ export interface RecordingPlan extends MemoryPlan {
 }
 
 export const PARAMS_ALIGNMENT = 256;
+const WORDS = PARAMS_ALIGNMENT / 4;
 const MAX_GROUPS = 65535;
 
 /**
@@ -30,13 +32,15 @@ export class Recording {
   readonly label: string;
   readonly commands: Command[] = [];
   private readonly nodes: tape.Node[] = [];
-  /** Packed parameters, one block of PARAMS_ALIGNMENT bytes each in the program's uniform buffer. */
+  /** Packed parameters in blocks of PARAMS_ALIGNMENT bytes of the program's uniform buffer; those of one dispatch begin a block. */
   readonly params: Uint32Array<ArrayBuffer>[] = [];
   private readonly paramsOffsets = new Map<string, number>();
   /** Storages that a command writes; others may be read only when persistent. */
   readonly written = new Set<Storage>();
   readonly kept = new Set<Storage>();
   private readonly deferred = new Deferred();
+  /** Work that waits to become one dispatch. */
+  readonly batches = new Batches();
   private readonly moments = new Map<Storage, { readonly of: Tensor; readonly moments: Tensor }>();
   private gradEnabled = true;
   /** Set by Program: nothing can be added any more. */
@@ -97,7 +101,7 @@ export class Recording {
   /** Keeps a temporary readable after the program ran: its memory is not shared with anything later. */
   keep(t: Tensor): Tensor {
     if (this.sealed) throw new ActionError(`'${this.label}' is compiled; keep '${t.label}' before that`);
-    this.deferred.settle(t.storage);
+    this.settle(t);
     this.kept.add(t.storage);
     return t;
   }
@@ -141,7 +145,7 @@ export class Recording {
   ): void {
     const halves = given.bindings.flatMap(({ name }) => (tensors[name]?.dtype === 'bf16' ? [name] : []));
     const kernel = halves.length > 0 ? bf16Form(given, halves) : given;
-    for (const t of Object.values(tensors)) this.deferred.settle(t.storage);
+    for (const t of Object.values(tensors)) this.settle(t);
     const writes = new Set<Storage>();
     for (const { name, access } of kernel.bindings) {
       if (access === 'read_write') writes.add(this.bound(kernel, tensors, name).storage);
@@ -169,7 +173,7 @@ export class Recording {
         `copy: '${from.label}' ${formatShape(from.shape)} ${from.dtype} into '${to.label}' ${formatShape(to.shape)} ${to.dtype}`,
       );
     }
-    for (const t of [from, to]) this.deferred.settle(t.storage);
+    for (const t of [from, to]) this.settle(t);
     this.assertWritten(from, 'copy');
     this.writes(to.storage, 'copy');
     this.append({ kind: 'copy', from, to });
@@ -177,7 +181,7 @@ export class Recording {
 
   /** Sets a tensor to zero. */
   clear(tensor: Tensor): void {
-    this.deferred.settle(tensor.storage);
+    this.settle(tensor);
     this.writes(tensor.storage, 'clear');
     this.append({ kind: 'clear', tensor });
   }
@@ -235,6 +239,7 @@ export class Recording {
       }),
     );
     this.nodes.length = 0;
+    this.batches.settle();
     for (const leaf of options.leaves ?? []) {
       if (leaf.grad && !reached.has(leaf)) this.clear(leaf.grad);
     }
@@ -252,6 +257,7 @@ export class Recording {
 
   /** What the program will allocate, known before anything is. */
   plan(): RecordingPlan {
+    this.batches.settle();
     const memory = planMemory(lifetimesOf(this.commands, this.kept));
     const paramsBytes = Math.max(PARAMS_ALIGNMENT, this.params.length * PARAMS_ALIGNMENT);
     return { ...memory, paramsBytes, totalBytes: memory.bytes + paramsBytes };
@@ -262,6 +268,12 @@ export class Recording {
     const lines = this.commands.map((command, i) => `${String(i).padStart(4)} ${commandText(command)}`);
     const { bytes, slots, unsharedBytes } = this.plan();
     return [...lines, `${bytes} bytes in ${slots.length} buffers (${unsharedBytes} unshared)`].join('\n');
+  }
+
+  /** Has a tensor written that a command is about to use. */
+  private settle(t: Tensor): void {
+    this.deferred.settle(t.storage);
+    this.batches.settle(t);
   }
 
   private writes(storage: Storage, by: string): void {
@@ -291,7 +303,7 @@ export class Recording {
     let offset = this.paramsOffsets.get(key);
     if (offset === undefined) {
       offset = this.params.length * PARAMS_ALIGNMENT;
-      this.params.push(packed);
+      for (let at = 0; at < packed.length; at += WORDS) this.params.push(packed.slice(at, at + WORDS));
       this.paramsOffsets.set(key, offset);
     }
     return offset;

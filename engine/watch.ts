@@ -37,6 +37,7 @@ const BINDING_ALIGNMENT = 256;
  * Takes the source's memory, 16 bytes for the result and a block of parameters a check. Temporaries start as zeros.
  */
 export function watch(source: Recording): Watched {
+  source.batches.settle();
   const rec = new Recording(source.device, `${source.label}, watched`);
   rec.params.push(...source.params);
   for (const storage of source.kept) rec.kept.add(storage);

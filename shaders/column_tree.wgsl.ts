@@ -31,7 +31,7 @@ struct Params { rows: u32, length: u32, chunks: u32, pitch: u32, width: u32, fac
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
 var<workgroup> lane_sums: array<vec4f, ${COLUMN_TREE_LANES}>;
-${stridedSum}
+${stridedSum()}
 @compute @workgroup_size(${COLUMN_TREE_LANES})
 fn main(@builtin(workgroup_id) at: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let unit = at.y * p.width + lane % p.width;

@@ -93,31 +93,3 @@ ${flatMain}
 `,
   );
 }
-
-/**
- * sum_partials, stage 2: dw[t, first + ci, co] = sum over the chunks, in their order; what lies behind the last input and
- * output channels is dropped. One invocation a vec4 of dw.
- */
-export function sumPartialsKernel(): Kernel {
-  return kernel(
-    'sum_partials',
-    wgsl`
-struct Params {
-  count: u32, chunks: u32, cin: u32, cin_padded: u32, cout4: u32, cout4_padded: u32, stride: u32, rows: u32, first: u32,
-}
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> partial: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> dw: array<vec4f>;
-${flatIndex}
-${flatMain}
-  if (i >= p.count) { return; }
-  let co = i % p.cout4;
-  let row = i / p.cout4;
-  let at = ((row / p.cin) * p.cin_padded + row % p.cin) * p.cout4_padded + co;
-  var sum = vec4f(0.0);
-  for (var chunk = 0u; chunk < p.chunks; chunk++) { sum += partial[chunk * p.stride + at]; }
-  dw[((row / p.cin) * p.rows + p.first + row % p.cin) * p.cout4 + co] = sum;
-}
-`,
-  );
-}

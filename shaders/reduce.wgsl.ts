@@ -20,7 +20,7 @@ struct Params { count: u32, rows: u32, lanes: u32, pitch: u32, factor: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
-${stridedSum}
+${stridedSum()}
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }

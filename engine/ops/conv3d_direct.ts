@@ -6,7 +6,7 @@ import type { Way } from '../ways.ts';
 import { wastesLittle } from './conv3d_tiles.ts';
 import { type Convolution, inputChannels, packedTaps, packWeights, weightsOf, winogradServes } from './convolution.ts';
 import { sumWithMoments } from './norm_passes.ts';
-import { sumChunks } from './sum_chunks.ts';
+import { sumChunks } from './sum_partials.ts';
 
 export interface DirectTile {
   /** Output voxels along x, and vec4 of output channels, that one invocation owns. */

@@ -1,11 +1,10 @@
-import { conv3dGradWeightKernel, sumPartialsKernel } from '../../shaders/conv3d_grad_weight.wgsl.ts';
-import type { Recording } from '../recording.ts';
+import { conv3dGradWeightKernel } from '../../shaders/conv3d_grad_weight.wgsl.ts';
 import { ceilDiv } from '../shape.ts';
-import { channels, type Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { tileWidth } from './conv3d_tiles.ts';
-import { taps, type WeightGradient } from './convolution.ts';
+import type { WeightGradient } from './convolution.ts';
 import { readThrough } from './read_through.ts';
+import { sumPartials } from './sum_partials.ts';
 
 /** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly. */
 const INVOCATIONS = { software: 1024, hardware: 65536 };
@@ -21,7 +20,7 @@ export interface GradWeightTile {
 export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradient> {
   return {
     name: `rows i${tileI} c${tileC}`,
-    serves: (_, { x, dw }) => (x.pitch / 4) % tileI === 0 && (dw.pitch / 4) % tileC === 0,
+    serves: (_, { x, dy }) => (x.pitch / 4) % tileI === 0 && (dy.pitch / 4) % tileC === 0,
     record: (rec, problem) => {
       const { dy, dw, ...g } = problem;
       const { source: x, normed, norm, slope } = readThrough(rec, problem.x);
@@ -29,7 +28,7 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
       const [, outDepth, outHeight, outWidth] = dy.shape;
       const [kd, kh, kw] = g.kernel;
       const cin4 = x.pitch / 4;
-      const cout4 = dw.pitch / 4;
+      const cout4 = dy.pitch / 4;
       const stride = kd * kh * kw * cin4 * 4 * cout4;
       const perChunk = kd * kh * (cin4 / tileI) * (cout4 / tileC);
       const rows = n * outDepth * outHeight;
@@ -66,21 +65,4 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
       sumPartials(rec, partial, problem);
     },
   };
-}
-
-/** dw, in the input channels of x, = the sum of partial [chunks, taps x Cin padded x Cout padded in vec4, 4] over the chunks. */
-export function sumPartials(
-  rec: Recording,
-  partial: Tensor,
-  problem: WeightGradient,
-  padded = { cin: problem.x.pitch, cout: problem.dw.pitch },
-): void {
-  const { x, dw, firstIn: first = 0 } = problem;
-  const [cin, rows, cout4] = [channels(x), dw.shape[3], dw.pitch / 4];
-  const [chunks, stride] = partial.shape;
-  const count = taps(problem) * cin * cout4;
-  const params = {
-    ...{ count, chunks, cin, cin_padded: padded.cin, cout4, cout4_padded: padded.cout / 4, stride, rows, first },
-  };
-  rec.dispatch(sumPartialsKernel(), { partial, dw }, params, params.count);
 }

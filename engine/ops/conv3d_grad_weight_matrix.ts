@@ -8,10 +8,10 @@ import {
 import type { MatrixUnit } from '../matrix_unit.ts';
 import { ceilDiv, product, roundUp } from '../shape.ts';
 import { channels } from '../tensor.ts';
-import { sumPartials } from './conv3d_grad_weight.ts';
 import { taps, type WeightGradient } from './convolution.ts';
 import { type MatrixWay, worthyUnit } from './matrix_ways.ts';
 import { readThrough } from './read_through.ts';
+import { sumPartials } from './sum_partials.ts';
 
 /** What of a tile does not follow from the problem and the adapter. */
 export type GradMatrixTile = Pick<GradWeightMatrixTile, 'run' | 'rows' | 'inputs' | 'outputs'>;

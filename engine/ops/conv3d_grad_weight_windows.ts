@@ -3,10 +3,10 @@ import type { Device } from '../device.ts';
 import { ceilDiv } from '../shape.ts';
 import { vec4s } from '../tensor.ts';
 import type { Way } from '../ways.ts';
-import { sumPartials } from './conv3d_grad_weight.ts';
 import { largestTile, tileWidth } from './conv3d_tiles.ts';
 import { MOST_DISPATCHES } from './conv3d_windows.ts';
 import { unitStride, type WeightGradient } from './convolution.ts';
+import { sumPartials } from './sum_partials.ts';
 import { rowsInWindow, uniformAlignment, WINDOW, windowable, windowOf } from './uniform_windows.ts';
 
 /** Invocations aimed at in one plane's dispatch: a few for each core. */

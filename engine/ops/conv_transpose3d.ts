@@ -1,11 +1,11 @@
 import { convTranspose3dKernel } from '../../shaders/conv_transpose3d.wgsl.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, convTransposeExtent } from '../shape.ts';
-import { type Tensor, vec4s, volumeShape } from '../tensor.ts';
+import { type Tensor, volumeShape } from '../tensor.ts';
 import { recordProblem } from '../ways.ts';
 import { tileWidth } from './conv3d_tiles.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from './conv3d_ways.ts';
-import { type Conv3dOptions, type Geometry, geometryOf, packWeights } from './convolution.ts';
+import { type Conv3dOptions, type Geometry, geometryOf } from './convolution.ts';
 import { sumRowsInto } from './reduce.ts';
 
 /**
@@ -31,11 +31,8 @@ export function convTranspose3d(
     }
     const dw = gradients.out(1);
     if (dw) {
-      // The roles of x and dy are exchanged, so the sums come out as [taps, Cout, Cin].
-      const [kd, kh, kw, cin, cout] = w.shape;
-      const swapped = rec.tensor([kd, kh, kw, cout, cin], 'conv_transpose3d.dw');
-      recordProblem(rec, CONV3D_GRAD_WEIGHT, { ...g, x: dy, dy: x, dw: swapped });
-      packWeights(rec, swapped, dw, { transpose: true, flip: false, slice: w.pitch / 4, stride: vec4s(dw) });
+      // The roles of x and dy are exchanged, and with them the channels of the sums.
+      recordProblem(rec, CONV3D_GRAD_WEIGHT, { ...g, x: dy, dy: x, dw, swapped: true });
     }
     const dbias = bias && gradients.out(2);
     if (dbias) sumRowsInto(rec, dy, dbias);

@@ -77,6 +77,8 @@ export interface WeightGradient extends Geometry {
   readonly dw: Tensor;
   /** Where in dw's input channels those of x begin; default 0. */
   readonly firstIn?: number;
+  /** dw is [t, co, ci]. Default false. */
+  readonly swapped?: boolean;
 }
 
 export const taps = ({ kernel }: Geometry): number => product(kernel);

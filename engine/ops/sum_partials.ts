@@ -1,0 +1,106 @@
+import {
+  MOST_SUMS,
+  SUM_TREE_LANES,
+  type SumParams,
+  sumPartialsKernel,
+  sumPartialsTreeKernel,
+  sumTreeParams,
+} from '../../shaders/sum_partials.wgsl.ts';
+import type { Batch } from '../batch.ts';
+import type { Recording } from '../recording.ts';
+import { ceilDiv } from '../shape.ts';
+import { channels, type Storage, storedBytes, type Tensor, vec4s } from '../tensor.ts';
+import { taps, type WeightGradient } from './convolution.ts';
+
+/** Partial sums that may wait, in bytes: what they add to the memory of a step. */
+const MOST_BYTES = 64 * 1024 * 1024;
+
+/** Chunks that one invocation adds up, where there are so many; a workgroup shares the chunks of a vec4 among so many lanes. */
+const LANE_CHUNKS = 12;
+const MOST_LANES = 128;
+
+/** y = the sum of the `chunks` equal parts that `partial` holds one after the other, added in their order. */
+export function sumChunks(rec: Recording, partial: Tensor, y: Tensor, chunks: number): void {
+  const count = vec4s(y);
+  const row = { rows: 1, rows_padded: 1, tap_step: y.pitch, row_step: 0, column_step: 1 };
+  const params = { count, chunks, stride: count, ...row, ...columnsOf(y.pitch), quads_padded: y.pitch / 4, to: 0 };
+  rec.dispatch(sumPartialsKernel({ scattered: false }), { partial, y }, params, count);
+}
+
+const columnsOf = (columns: number) => ({ columns, quads: ceilDiv(columns, 4) });
+
+/**
+ * dw, in the channels of x, = the sum over the chunks of partial [chunks, taps x Cin padded x Cout padded in vec4, 4]. On GPUs the
+ * sums of several gradients are one dispatch: this one waits for others until something uses dw.
+ */
+export function sumPartials(
+  rec: Recording,
+  partial: Tensor,
+  problem: WeightGradient,
+  padded = { cin: problem.x.pitch, cout: problem.dy.pitch },
+): void {
+  const { x, dy, dw, firstIn = 0, swapped = false } = problem;
+  const [chunks, stride] = partial.shape;
+  const place = swapped
+    ? { rows: dw.pitch, ...columnsOf(channels(dy)), to: 0, row_step: 1, column_step: dw.pitch }
+    : { rows: channels(x), ...columnsOf(dw.pitch), to: firstIn * dw.pitch, row_step: dw.pitch, column_step: 1 };
+  const params: SumParams = {
+    ...{ count: taps(problem) * place.rows * place.quads, chunks, stride, ...place },
+    ...{ tap_step: dw.shape[3] * dw.pitch, rows_padded: padded.cin, quads_padded: padded.cout / 4 },
+  };
+  if (rec.device.software) {
+    rec.dispatch(sumPartialsKernel({ scattered: swapped }), { partial, y: dw }, params, params.count);
+    return;
+  }
+  const batch = rec.batches.under(dw.storage, () => sumsInto(rec, dw.storage));
+  if (batch.add({ partial, dw, params })) rec.batches.write(dw.storage);
+}
+
+interface Sum {
+  readonly partial: Tensor;
+  readonly dw: Tensor;
+  readonly params: SumParams;
+}
+
+interface SumBatch extends Batch {
+  /** Takes one more sum; true when it can take no other. */
+  add(sum: Sum): boolean;
+}
+
+/** Sums into one storage, as sum_partials_tree computes them. */
+function sumsInto(rec: Recording, storage: Storage): SumBatch {
+  const sums: Sum[] = [];
+  const outputs: Tensor[] = [];
+  let bytes = 0;
+  return {
+    outputs,
+    add(sum) {
+      sums.push(sum);
+      outputs.push(sum.dw);
+      bytes += storedBytes(sum.partial);
+      return sums.length === MOST_SUMS || bytes >= MOST_BYTES;
+    },
+    write() {
+      const first = Math.min(...outputs.map(({ offset }) => offset));
+      const values = Math.max(...outputs.map((dw) => dw.offset + storedBytes(dw) - first)) / 4;
+      const label = outputs.map((dw) => dw.label).join(', ');
+      const y: Tensor = {
+        ...{ label, shape: [values], pitch: values, dtype: 'f32', storage, offset: first, requiresGrad: false },
+      };
+      let end = 0;
+      const params = sums.map(({ dw, params: { count, chunks, to, ...rest } }) => {
+        const lanes = powerOfTwo(Math.min(MOST_LANES, chunks / LANE_CHUNKS));
+        const width = Math.min(SUM_TREE_LANES / lanes, powerOfTwo(count));
+        end += ceilDiv(count, width);
+        return { ...rest, count, chunks, to: to + (dw.offset - first) / 4, end, width };
+      });
+      const partials = Object.fromEntries(sums.map(({ partial }, j) => [`partial_${j}`, partial]));
+      rec.dispatch(sumPartialsTreeKernel(sums.length), { y, ...partials }, sumTreeParams(params), end * SUM_TREE_LANES);
+    },
+  };
+}
+
+/** The least power of two that is not below x. */
+function powerOfTwo(x: number): number {
+  return 2 ** Math.max(0, Math.ceil(Math.log2(x)));
+}
