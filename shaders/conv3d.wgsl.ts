@@ -29,6 +29,8 @@ export interface Conv3dVariant {
   winograd: boolean;
   /** Into how many invocations, and partial sums of y one after the other, the (z, y) taps are shared out. */
   split: number;
+  /** w is the layer's own [taps, Cin, Cout], whose transpose with its taps in reverse (or not) is convolved with; from storage. */
+  adjoint: 'flipped' | 'in order' | null;
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
   tail: number;
   bias: boolean;
@@ -50,8 +52,8 @@ export function conv3dKernel(v: Conv3dVariant): Kernel {
   const [sz, sy, sx] = v.stride;
   const row = v.winograd ? winogradRow(v.tileX) : directRow(v.tileX, kw, sx);
   const tile = { row, tileC: v.tileC };
-  const products = (channels: number) =>
-    addProducts(tile, channels, 'x', (j, c, o) => `w[tap + ${j}u * tap_step + ${c}u * p.slice + ${o}u]`);
+  const { weight, before } = weightReads(v);
+  const products = (channels: number) => addProducts(tile, channels, 'x', weight, before);
   return kernel(
     `conv3d_${v.kernel.join('')}${v.winograd ? '_winograd' : ''}`,
     wgsl`
@@ -59,6 +61,9 @@ struct Params {
   count: u32, tiles: u32, groups: u32, samples: u32, depth: u32, height: u32, width: u32, cin: u32,
   out_depth: u32, out_height: u32, out_width: u32, cout4: u32, slice: u32, first: u32, owned: u32,
   pad_z: u32, pad_y: u32, pad_x: u32, own4: u32,
+#if ${v.adjoint !== null}
+  rows: u32, first_row: u32,
+#endif
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
@@ -123,6 +128,24 @@ ${flatMain}
 }
 `,
   );
+}
+
+/**
+ * The vec4 of weights of input channel c at tap j of a row, for output vec4 o: as they were packed, or out of the four rows of the
+ * layer's own weights that a transpose has there, which serve four channels.
+ */
+function weightReads({ kernel: [kd, kh, kw], adjoint }: Conv3dVariant) {
+  if (!adjoint) {
+    return { weight: (j: number, c: number, o: number) => `w[tap + ${j}u * tap_step + ${c}u * p.slice + ${o}u]` };
+  }
+  const name = (j: number, o: number, r: number) => `w${j}_${o}_${r}`;
+  const tap = (j: number) => (adjoint === 'flipped' ? `${kd * kh * kw - 1 - j}u - k * ${kw}u` : `k * ${kw}u + ${j}u`);
+  const row = (j: number, o: number, r: number) => `(${tap(j)}) * p.rows + p.first_row + (co + ${o}u) * 4u + ${r}u`;
+  return {
+    weight: (j: number, c: number, o: number) => `vec4f(${[0, 1, 2, 3].map((r) => `${name(j, o, r)}.${'xyzw'[c]}`)})`,
+    before: (j: number, outputs: number) =>
+      repeat(outputs, (o) => repeat(4, (r) => `let ${name(j, o, r)} = w[(${row(j, o, r)}) * cin4 + ci];`)),
+  };
 }
 
 /**

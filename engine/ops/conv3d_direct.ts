@@ -1,7 +1,7 @@
 import { conv3dKernel, UNIFORM_WEIGHTS } from '../../shaders/conv3d.wgsl.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, roundUp } from '../shape.ts';
-import { storedElements, type Tensor } from '../tensor.ts';
+import { channels, storedElements, type Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { wastesLittle } from './conv3d_tiles.ts';
 import { type Convolution, inputChannels, packedTaps, packWeights, weightsOf, winogradServes } from './convolution.ts';
@@ -74,13 +74,18 @@ function convolve(
   const [, outDepth, outHeight, outWidth] = y.shape;
   const cout4 = y.pitch / 4;
   const slices = ceilDiv(cout4, slice);
+  // A transpose is read as it lies: four columns of weights are as many loads as four rows.
+  const adjoint = !uniform && !winograd && g.transpose && channels(problem.y) % 4 === 0;
   let packed = w;
-  if (uniform || winograd || g.transpose || g.flip) {
+  if (uniform || winograd || (!adjoint && (g.transpose || g.flip))) {
     const stride = uniform ? UNIFORM_WEIGHTS : roundUp(packedTaps(g, winograd) * cin * slice, 16);
     packed = rec.tensor([slices, stride, 4], `${w.label}.packed`);
     packWeights(rec, w, packed, { ...weightsOf(problem), winograd, slice, stride });
   }
-  const variant = { kernel: g.kernel, stride: g.stride, tileX, tileC, uniformWeights: uniform, winograd, split };
+  const variant = {
+    ...{ kernel: g.kernel, stride: g.stride, tileX, tileC, uniformWeights: uniform, winograd, split },
+    adjoint: adjoint ? (g.flip ? ('flipped' as const) : ('in order' as const)) : null,
+  };
   const kernel = conv3dKernel({ ...variant, tail: cin % 4, bias: bias !== undefined, joined: also !== undefined });
   for (let s = 0; s < slices; s++) {
     const size = Math.min(slice, cout4 - s * slice);
@@ -98,6 +103,7 @@ function convolve(
         ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth },
         ...{ cout4, slice, first: s * slice, owned: size },
         ...{ pad_z: g.padding[0], pad_y: g.padding[1], pad_x: g.padding[2], own4: x.pitch / 4 },
+        ...(adjoint && { rows: w.shape[3], first_row: problem.firstIn ?? 0 }),
       },
       count,
     );

@@ -1,6 +1,6 @@
-import { product } from '../shape.ts';
-import type { Choice } from '../ways.ts';
-import { direct } from './conv3d_direct.ts';
+import { ceilDiv, product } from '../shape.ts';
+import type { Choice, Way } from '../ways.ts';
+import { type DirectTile, direct } from './conv3d_direct.ts';
 import { rowSums } from './conv3d_grad_weight.ts';
 import { GRAD_WEIGHT_MATRIX_WAYS } from './conv3d_grad_weight_matrix.ts';
 import { gradWeightWindows } from './conv3d_grad_weight_windows.ts';
@@ -20,9 +20,14 @@ const uniform = DIRECT.map((tile) => direct({ ...tile, uniform: true }));
 const inWindows = [windows(), windows({ winograd: true })];
 const WINOGRAD = DIRECT.filter(({ x, c }) => x % 4 === 0 && x * c <= 16);
 const uniformWinograd = WINOGRAD.map((tile) => direct({ ...tile, uniform: true, winograd: true }));
+const SPLIT: DirectTile[] = [2, 3, 4, 9].flatMap((split) =>
+  [4, 2, 1].flatMap((c) => [4, 1].map((x) => ({ x, c, split }))),
+);
+const split = SPLIT.map((tile) => direct(tile));
 /** At most 4 voxels an invocation: a GPU wants many invocations more than it wants reuse. */
-const narrow = storage.filter((_, i) => DIRECT[i].x <= 4);
-const split = [9, 3].flatMap((parts) => [4, 2, 1].flatMap((c) => [4, 1].map((x) => direct({ x, c, split: parts }))));
+const narrow = [...DIRECT, ...SPLIT]
+  .map((tile, i) => ({ tile, way: [...storage, ...split][i] }))
+  .filter(({ tile }) => tile.x <= 4);
 const boxes: TiledTile[] = (['workgroup', 'storage'] as const).flatMap((weights) => [
   { x: 4, c: 4, lanes: [4, 8, 4], weights },
   { x: 4, c: 2, lanes: [4, 8, 4], weights },
@@ -33,8 +38,21 @@ const inBoxes = boxes.map((box) => tiled(box));
 /** 48 KiB of workgroup memory do not hold the weights of a wider box. */
 const inBoxesWinograd = boxes.filter(({ lanes }) => lanes[0] === 4).map((box) => tiled({ ...box, winograd: true }));
 
-/** Outputs below which a GPU is not filled by invocations of 4 voxels x 16 channels. */
+/** Outputs below which boxes do not fill a GPU. */
 const FEW_OUTPUTS = 2 ** 20;
+/** Invocations that do: two subgroups of 32 for each of the 528 schedulers of a large one, nearly. */
+const FILLING = 30000;
+
+/** The direct ways for GPUs: the most reuse of what is loaded among those that fill one, then those that come closest to that. */
+function fillingFirst({ y: { shape, pitch } }: Convolution): readonly Way<Convolution>[] {
+  const invocations = ({ x, c, split = 1 }: DirectTile) =>
+    product(shape.slice(0, 3)) * ceilDiv(shape[3], x) * ceilDiv(pitch / 4, c) * split;
+  const rank = ({ tile }: { tile: DirectTile }) => {
+    const count = invocations(tile);
+    return count >= FILLING ? FILLING + tile.x * tile.c : count;
+  };
+  return [...narrow].sort((a, b) => rank(b) - rank(a)).map(({ way }) => way);
+}
 
 export const CONV3D: Choice<Convolution> = {
   op: 'conv3d',
@@ -52,7 +70,8 @@ export const CONV3D: Choice<Convolution> = {
   usual: (device, problem) => {
     const matrices = leastWasteFirst(device, problem, MATRIX_WAYS);
     if (device.software) return [...matrices, ...inWindows, ...uniform, ...storage];
-    return [...matrices, ...(product(problem.y.shape) < FEW_OUTPUTS ? split : inBoxes), ...narrow];
+    const boxes = product(problem.y.shape) < FEW_OUTPUTS ? [] : inBoxes;
+    return [...matrices, ...boxes, ...fillingFirst(problem)];
   },
 };
 

@@ -102,15 +102,19 @@ export interface RowTile {
 export const declareSums = ({ row, tileC }: RowTile): string =>
   repeat(row.sums, (s) => repeat(tileC, (o) => `var a${s}_${o} = vec4f(0.0);`));
 
-/** Adds the products of `channels` input channels; `weight` is the expression of one vec4 of weights. */
+/**
+ * Adds the products of `channels` input channels; `weight` is the expression of one vec4 of weights, `before` what all channels at a
+ * weight have in common.
+ */
 export function addProducts(
   { row, tileC }: RowTile,
   channels: number,
   x: string,
   weight: (weight: number, channel: number, o: number) => string,
+  before?: (weight: number, outputs: number) => string,
 ): string {
-  return repeat(row.weights, (j) =>
-    repeat(channels, (c) =>
+  return repeat(row.weights, (j) => {
+    const products = repeat(channels, (c) =>
       [
         '{',
         repeat(tileC, (o) => `let w${o} = ${weight(j, c, o)};`),
@@ -121,8 +125,9 @@ export function addProducts(
           ),
         '}',
       ].join('\n'),
-    ),
-  );
+    );
+    return before ? `{\n${before(j, tileC)}\n${products}\n}` : products;
+  });
 }
 
 /** Output `t` of vec4 `o`. */
