@@ -1,8 +1,8 @@
 import { storedBytes, type Tensor } from './tensor.ts';
 
-/** Several pieces of work that one dispatch can do, put off until a command uses what one of them writes. */
+/** Several pieces of work that one dispatch can do, put off until a command uses what one of them writes, or to the end. */
 export interface Batch {
-  /** What it will write so far. */
+  /** What it will write so far, behind the commands that there are by then. */
   readonly outputs: readonly Tensor[];
   /** Appends its commands. */
   write(): void;

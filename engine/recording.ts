@@ -167,6 +167,13 @@ export class Recording {
     });
   }
 
+  /** Records in front of all commands what follows from persistent tensors alone, which no command has written. */
+  inFront(record: () => void): void {
+    const behind = this.commands.splice(0);
+    record();
+    this.commands.push(...behind);
+  }
+
   copy(from: Tensor, to: Tensor): void {
     if (storedBytes(from) !== storedBytes(to) || (from.dtype === 'bf16') !== (to.dtype === 'bf16')) {
       throw new ShapeError(

@@ -14,8 +14,7 @@ import {
   type WorkgroupMoments,
 } from './shared/moments.ts';
 import { normedInput } from './shared/normed.ts';
-import { weightAt } from './shared/weight_at.ts';
-import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
+import { repeat, wgsl } from './shared/wgsl.ts';
 
 export interface Conv3dMatrixTile {
   unit: MatrixUnit;
@@ -217,42 +216,6 @@ fn main(
     if (channel < p.cout4) { ${momentsWrite('channel')} }`,
   )}
   #endif
-}
-`,
-  );
-}
-
-/**
- * pack_weights_matrix: weights [taps, Cin, Cout] as matrices k x n of float16, one after the other: for each k input channels,
- * each tap and each n output channels; zeros behind the last channels. transpose, flip and first as in pack_weights.
- *
- * layout   flat; one invocation a vec4 of `out`
- * mirror   test/ops/conv3d_matrix.test.ts (through every convolution and input gradient)
- */
-export function packWeightsMatrixKernel(options: { unit: MatrixUnit; transpose: boolean; flip: boolean }): Kernel {
-  const { transpose, flip } = options;
-  const { n, k } = options.unit;
-  return kernel(
-    `pack_weights_matrix${transpose ? '_transposed' : ''}${flip ? '_flipped' : ''}`,
-    wgsl`
-enable f16;
-struct Params { count: u32, taps: u32, rows: u32, columns: u32, blocks: u32, pitch: u32, cin: u32, first: u32 }
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> w: array<f32>;
-@group(0) @binding(2) var<storage, read_write> out: array<vec4h>;
-${weightAt({ transpose, flip })}
-${flatIndex}
-${flatMain}
-  if (i >= p.count) { return; }
-  let matrix = i / ${(k * n) / 4}u;
-  let tap = (matrix / p.blocks) % p.taps;
-  let row = (matrix / (p.blocks * p.taps)) * ${k}u + (i / ${n / 4}u) % ${k}u;
-  let column = (matrix % p.blocks) * ${n}u + (i % ${n / 4}u) * 4u;
-  var value = vec4h(0.0);
-  for (var c = 0u; c < 4u; c++) {
-    if (row < p.rows && column + c < p.columns) { value[c] = f16(weight(tap, row, column + c)); }
-  }
-  out[i] = value;
 }
 `,
   );

@@ -3,14 +3,13 @@ import {
   conv3dMatrixKernel,
   matrixBox,
   matrixTileBytes,
-  packWeightsMatrixKernel,
 } from '../../shaders/conv3d_matrix.wgsl.ts';
 import type { MatrixUnit } from '../matrix_unit.ts';
-import type { Recording } from '../recording.ts';
 import { ceilDiv, product, roundUp } from '../shape.ts';
-import { channels, type Tensor } from '../tensor.ts';
-import { type Convolution, inputChannels, momentsFor, taps, weightsOf } from './convolution.ts';
+import { channels } from '../tensor.ts';
+import { type Convolution, inputChannels, momentsFor } from './convolution.ts';
 import { type MatrixWay, worthyUnit } from './matrix_ways.ts';
+import { packedMatrices } from './packed_matrices.ts';
 import { readThrough } from './read_through.ts';
 
 /** What of a tile does not follow from the problem and the adapter. */
@@ -60,7 +59,7 @@ export function matrices(tile: MatrixTile): MatrixWay<Convolution> {
       const [tilesZ, tilesY, tilesX] = [outDepth, outHeight, outWidth].map((extent, a) => ceilDiv(extent, out[a]));
       const wide = ceilDiv(channels(y), unit.n * groups[2]);
       const blocks = wide * groups[2];
-      const w = packed(rec, problem, unit, blocks);
+      const w = packedMatrices(rec, problem, unit, blocks);
       const boxes = tilesZ * tilesY * tilesX;
       const moments = momentsFor(rec, problem, boxes);
       const count = samples * wide * boxes;
@@ -78,19 +77,6 @@ export function matrices(tile: MatrixTile): MatrixWay<Convolution> {
       if (moments) rec.noteMoments(y, moments);
     },
   };
-}
-
-/** The weights as matrices of float16, two values in a word. */
-function packed(rec: Recording, problem: Convolution, unit: MatrixUnit, blocks: number): Tensor {
-  const { w, transpose, flip } = problem;
-  const { first } = weightsOf(problem);
-  const [rows, columns] = [inputChannels(problem), channels(problem.y)];
-  const values = ceilDiv(rows, unit.k) * taps(problem) * blocks * unit.k * unit.n;
-  const out = rec.tensor([values / 2], `${w.label}.packed`, { dtype: 'u32', dense: true });
-  const count = values / 4;
-  const params = { count, taps: taps(problem), rows, columns, blocks, pitch: w.pitch, cin: w.shape[3], first };
-  rec.dispatch(packWeightsMatrixKernel({ unit, transpose, flip }), { w, out }, params, count);
-  return out;
 }
 
 /** Every tile, for each axis that rows may lie along. */

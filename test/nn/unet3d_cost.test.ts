@@ -3,6 +3,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Device } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
+import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 import { createOptimiser, OPTIMISER_SCALARS } from '../../engine/nn/create_optimiser.ts';
 import { createLearning, learn } from '../../engine/nn/learn.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
@@ -20,10 +21,11 @@ const LIMITS = {
   ...{ maxComputeInvocationsPerWorkgroup: 1024, maxComputeWorkgroupStorageSize: 49152 },
 } as unknown as GPUSupportedLimits;
 
-/** 16-32-64-128-256 channels, two patches of 112 x 112 x 80, SGD with clipping. */
-function step(storage: 'f32' | 'bf16') {
-  const device = new Device(dryGpu(LIMITS), { software: false });
-  const network = unet3d({ inChannels: 1, classes: 2, channels: [16, 32, 64, 128, 256], storage });
+/** 16-32-64-128-256 channels, two patches of 112 x 112 x 80, SGD with clipping; on matrix units where there is one. */
+function step(storage: 'f32' | 'bf16', matrixUnit?: MatrixUnit) {
+  const device = new Device(dryGpu(LIMITS), { software: false, matrixUnit });
+  const products = matrixUnit ? 'f16' : 'f32';
+  const network = unet3d({ inChannels: 1, classes: 2, channels: [16, 32, 64, 128, 256], storage, products });
   const parameters = Parameters.create(device, network.specs, { seed: 1, initialise: false });
   const options = { name: 'sgd', rate: 0.3, momentum: 0.9, nesterov: false, weightDecay: 1e-4 } as const;
   const scalars = StepScalars.create(device, OPTIMISER_SCALARS);
@@ -107,6 +109,14 @@ test('mixed precision moves and plans little more than half of that, in as many 
   assert.is(mixed.names.length, full.names.length);
   assert.ok(mixed.traffic < 0.6 * full.traffic, `${mixed.traffic} of ${full.traffic} bytes moved`);
   assert.ok(mixed.planned < 0.6 * full.planned, `${mixed.planned} of ${full.planned} bytes planned`);
+});
+
+test('on matrix units fewer commands do it, all weights rounded in one of them', () => {
+  const matrix = step('bf16', { m: 16, n: 16, k: 16, subgroup: 32 });
+  assert.ok(matrix.names.length <= 191, `${matrix.names.length} commands`);
+  assert.is(matrix.names.indexOf('pack_weights_matrix'), 0);
+  assert.is(matrix.names.lastIndexOf('pack_weights_matrix'), 0);
+  assert.is(matrix.names.filter((name) => name.startsWith('conv3d_matrix')).length, 38);
 });
 
 test.run();
