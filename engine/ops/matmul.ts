@@ -15,10 +15,8 @@ export interface MatmulOptions {
   packed?: PackedOperands;
 }
 
-/** Products with fewer invocations than this split a long inner axis. */
-const ENOUGH_INVOCATIONS = 4096;
-/** The shortest slice of the inner axis worth an invocation of its own. */
-const SLICE_DEPTH = 256;
+/** Products with fewer invocations than `enough` split a long inner axis, into slices of `depth` at least. */
+const SPLIT = { software: { enough: 4096, depth: 256 }, hardware: { enough: 65536, depth: 32 } };
 
 /**
  * y = op(a) op(b) + bias, [m, k] x [k, n] -> [m, n], op(x) = x or its transpose (then stored [k, m] or [n, k]). Axes of `a`
@@ -67,7 +65,8 @@ function product(rec: Recording, a: Tensor, b: Tensor, options: MatmulOptions, i
   const columns = yPitch > 1 ? 2 : 1;
   const across = ceilDiv(yPitch, columns);
   const down = ceilDiv(m, MATMUL_ROWS);
-  const wanted = Math.min(ceilDiv(ENOUGH_INVOCATIONS, across * down), ceilDiv(k, SLICE_DEPTH));
+  const split = SPLIT[rec.device.software ? 'software' : 'hardware'];
+  const wanted = Math.min(ceilDiv(split.enough, across * down), ceilDiv(k, split.depth));
   const depth = roundUp(ceilDiv(k, wanted), 4);
   const slices = ceilDiv(k, depth);
   const count = across * down * slices;

@@ -1,10 +1,14 @@
 import * as assert from 'uvu/assert';
+import type { Device } from '../../engine/device.ts';
 import { linear, matmul } from '../../engine/ops/matmul.ts';
 import { Recording } from '../../engine/recording.ts';
-import { checkOp, gpuTest, run } from '../harness.ts';
+import { checkOp, gpuTest, run, traits } from '../harness.ts';
 import { type Dense, random } from '../reference/dense.ts';
 import { matmulGrad, matmul as matmulReference } from '../reference/matmul.ts';
 import { sum } from '../reference/reduce.ts';
+
+/** GPUs split the inner axis into more slices. */
+const FAMILIES = { '': traits, ' (GPU kernels)': { software: false } };
 
 const transposed = (shape: [number, number], transpose: boolean): number[] =>
   transpose ? [shape[1], shape[0]] : shape;
@@ -30,7 +34,7 @@ for (const [m, k, n] of [
       const b = random(transposed([k, n], transposeB), 2);
       const options = { transposeA, transposeB };
       const name = `matmul ${transposeA ? 'a^T' : 'a'} ${transposeB ? 'b^T' : 'b'}, m ${m} k ${k} n ${n}`;
-      gpuTest(`${name} equals the reference, both ways`, (device) =>
+      const body = (device: Device) =>
         checkOp(device, name, {
           inputs: { a, b },
           op: (rec, t) => matmul(rec, t.a, t.b, options),
@@ -40,8 +44,10 @@ for (const [m, k, n] of [
             return { a: da, b: db };
           },
           tolerance: { terms: Math.max(16, k / 8) },
-        }),
-      );
+        });
+      for (const [family, as] of Object.entries(FAMILIES)) {
+        gpuTest(`${name} equals the reference, both ways${family}`, body, as);
+      }
     }
   }
 }
@@ -58,7 +64,7 @@ for (const [rowShape, inputs, outputs] of [
   const expected = matmulReference(x, weight);
   expected.data = expected.data.map((v, i) => v + bias.data[i % outputs]);
   const shaped = (v: Dense, last: number): Dense => ({ shape: [...rowShape, last], data: v.data });
-  gpuTest(`linear [${rowShape}, ${inputs}] -> ${outputs} equals the reference, both ways`, (device) =>
+  const body = (device: Device) =>
     checkOp(device, 'linear', {
       inputs: { x: shaped(x, inputs), weight, bias },
       op: (rec, t) => linear(rec, t.x, t.weight, t.bias),
@@ -69,8 +75,10 @@ for (const [rowShape, inputs, outputs] of [
         return { x: shaped(da, inputs), weight: db, bias: sum(flat, 'channel') };
       },
       tolerance: { terms: Math.max(64, inputs / 8) },
-    }),
-  );
+    });
+  for (const [family, as] of Object.entries(FAMILIES)) {
+    gpuTest(`linear [${rowShape}, ${inputs}] -> ${outputs} equals the reference, both ways${family}`, body, as);
+  }
 }
 
 gpuTest('inner axes that differ are an error that shows all shapes', async (device) => {
