@@ -13,7 +13,7 @@ export const specs: readonly ParameterSpec[] = [
   { name: 'one', shape: [1], init: normal(1) },
 ];
 
-/** A weight large enough that the gradient norm takes three launches. */
+/** A weight large enough that the gradient norm takes three launches, on GPUs two. */
 export const wide: readonly ParameterSpec[] = [{ name: 'w', shape: [30000, 10], init: normal(0.1) }, ...specs];
 
 export const createSmall = (device: Device, declared = specs, options: { trainable?: boolean; seed?: number } = {}) =>
