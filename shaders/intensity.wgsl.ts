@@ -1,5 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
-import { chunkVoxels } from './norm.wgsl.ts';
+import { chunkMain, chunkParams } from './shared/chunks.ts';
 import { random } from './shared/random.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
@@ -53,7 +53,7 @@ export function intensityMomentsKernel(power: boolean): Kernel {
   return kernel(
     power ? 'intensity_moments_power' : 'intensity_moments',
     wgsl`
-struct Params { count: u32, voxels: u32, pitch: u32, channels: u32, chunks: u32, lanes: u32, length: u32 }
+struct Params { ${chunkParams(false)} channels: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> params: array<vec4f>;
@@ -63,18 +63,10 @@ struct Params { count: u32, voxels: u32, pitch: u32, channels: u32, chunks: u32,
 #endif
 ${paddingFunction}
 ${pointFunctions}
-${chunkVoxels}
-${flatIndex}
-${flatMain}
-  if (i >= p.count) { return; }
-  let c = i % p.pitch;
-  let k = i / p.pitch % p.chunks;
-  let n = i / (p.pitch * p.chunks);
+${chunkMain(false)}
   let to = ${MOMENTS}u * (i - c) + c;
-  let first = chunk_first(k);
-  var size = chunk_size(first);
   let row = params[n * ${INTENSITY_VEC4S}u];
-  if (row.z <= 0.0) { size = 0u; }
+  let taken = select(0u, size, row.z > 0.0);
 #if ${power}
   let low = before[(n * ${MOMENTS}u + 3u) * p.pitch + c];
   let high = before[(n * ${MOMENTS}u + 4u) * p.pitch + c];
@@ -84,7 +76,7 @@ ${flatMain}
   var squares = vec4f(0.0);
   var lowest = vec4f(3e38);
   var highest = vec4f(-3e38);
-  for (var j = 0u; j < size; j++) {
+  for (var j = 0u; j < taken; j++) {
     var v = contrasted(x[(n * p.voxels + first + j * p.lanes) * p.pitch + c], row, c);
 #if ${power}
     v = powered(v, row, c, low, high);
@@ -96,10 +88,10 @@ ${flatMain}
     lowest = min(lowest, v);
     highest = max(highest, v);
   }
-  let mean = sum / max(f32(size), 1.0);
+  let mean = sum / max(f32(taken), 1.0);
   moments[to] = shift + mean;
   moments[to + p.pitch] = max(squares - sum * mean, vec4f(0.0));
-  moments[to + 2u * p.pitch] = vec4f(f32(size));
+  moments[to + 2u * p.pitch] = vec4f(f32(taken));
   moments[to + 3u * p.pitch] = lowest;
   moments[to + 4u * p.pitch] = highest;
 }

@@ -1,5 +1,8 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { type Activation, activationFunctions } from './activation.wgsl.ts';
+import { CHUNK_LANES, chunkMain, chunkParams, chunkResult } from './shared/chunks.ts';
+import { momentsTree } from './shared/lane_trees.ts';
+import { momentsType } from './shared/moments.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 /** What a kernel that recomputes the output of a norm has to know about it. */
@@ -9,37 +12,32 @@ export interface NormForm {
   activation: Activation | 'none';
 }
 
-/**
- * The voxels of chunk k of a sample: `lanes` chunks interleave, so that neighbouring invocations read neighbouring
- * addresses; chunk k owns first, first + lanes, first + 2 lanes, ... at most `length` voxels. Once a chunk is empty,
- * all later ones are. Wants p.lanes, p.length, p.voxels.
- */
-export const chunkVoxels = wgsl`
-fn chunk_first(k: u32) -> u32 { return k / p.lanes * p.lanes * p.length + k % p.lanes; }
-fn chunk_size(first: u32) -> u32 {
-  if (first >= p.voxels) { return 0u; }
-  return min(p.length, (p.voxels - first + p.lanes - 1u) / p.lanes);
-}
-`;
+const writeMoments = wgsl`
+  let to = 3u * (n * p.chunks + k) * p.pitch + c;
+  moments[to] = mine.mean;
+  moments[to + p.pitch] = mine.m2;
+  moments[to + 2u * p.pitch] = vec4f(mine.count);`;
 
 /**
  * norm_partial: mean, sum of squared deviations and count of each chunk of voxels, channel by channel; with `summed`, of y, the
  * sum of the parts that x holds one after the other, which is written on the way.
  *
- * layout   x [samples, voxels, C], or [parts, samples, voxels, C] and y; moments [samples, chunks, {mean, M2, count}, C]; one
- *          invocation a (sample, chunk, vec4 of channels), channels fastest
- * method   sums shifted by the chunk's first value: M2 = sum d^2 - (sum d)^2 / n with d = x - x_first loses at most a
- *          factor n of precision, whatever the mean (Chan, Golub and LeVeque 1983, "Algorithms for Computing the
- *          Sample Variance")
+ * layout   x [samples, voxels, C], or [parts, samples, voxels, C] and y; moments [samples, chunks, {mean, M2, count}, C]
+ * owns     an invocation: a (sample, chunk, vec4 of channels), channels fastest; with `trees`, for GPUs, a workgroup a (sample, chunk,
+ *          some vec4), whose lanes merge what they have pairwise (shared/chunks.ts)
+ * method   sums shifted by the first value: M2 = sum d^2 - (sum d)^2 / n with d = x - x_first loses at most a factor n of
+ *          precision, n the voxels of an invocation, whatever the mean (Chan, Golub and LeVeque 1983, "Algorithms for Computing
+ *          the Sample Variance")
  * cost     one read of x, memory bound
  * mirror   test/reference/norm.ts
  */
-export function normPartialKernel({ summed = false } = {}): Kernel {
+export function normPartialKernel({ summed = false, trees = false } = {}): Kernel {
+  const lanes = momentsTree(CHUNK_LANES);
   return kernel(
-    `norm_partial${summed ? '_summed' : ''}`,
+    `norm_partial${summed ? '_summed' : ''}${trees ? '_tree' : ''}`,
     wgsl`
 struct Params {
-  count: u32, voxels: u32, pitch: u32, chunks: u32, lanes: u32, length: u32,
+  ${chunkParams(trees)}
 #if ${summed}
   parts: u32, part_length: u32,
 #endif
@@ -49,56 +47,63 @@ struct Params {
 @group(0) @binding(2) var<storage, read_write> moments: array<vec4f>;
 #if ${summed}
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
+#endif
+fn four_of_part(at: u32, stride: u32) -> mat4x4f {
+  return mat4x4f(x[at], x[at + stride], x[at + 2u * stride], x[at + 3u * stride]);
+}
+#if ${summed}
 fn value(at: u32) -> vec4f {
   var sum = x[at];
   for (var part = 1u; part < p.parts; part++) { sum += x[part * p.part_length + at]; }
   y[at] = sum;
   return sum;
 }
+fn four(at: u32, stride: u32) -> mat4x4f {
+  var sum = four_of_part(at, stride);
+  for (var part = 1u; part < p.parts; part++) { sum += four_of_part(part * p.part_length + at, stride); }
+  y[at] = sum[0];
+  y[at + stride] = sum[1];
+  y[at + 2u * stride] = sum[2];
+  y[at + 3u * stride] = sum[3];
+  return sum;
+}
 #else
 fn value(at: u32) -> vec4f { return x[at]; }
+fn four(at: u32, stride: u32) -> mat4x4f { return four_of_part(at, stride); }
 #endif
-${chunkVoxels}
-${flatIndex}
-${flatMain}
-  if (i >= p.count) { return; }
-  let c = i % p.pitch;
-  let k = i / p.pitch % p.chunks;
-  let n = i / (p.pitch * p.chunks);
-  let to = 3u * (i - c) + c;
-  let first = chunk_first(k);
-  let size = chunk_size(first);
-  if (size == 0u) {
-    moments[to] = vec4f(0.0);
-    moments[to + p.pitch] = vec4f(0.0);
-    moments[to + 2u * p.pitch] = vec4f(0.0);
-    return;
-  }
+${momentsType}
+#if ${trees}
+${lanes.memory}
+#endif
+${chunkMain(trees)}
   let stride = p.lanes * p.pitch;
   var source = (n * p.voxels + first) * p.pitch + c;
-  let shift = value(source);
+  var shift = vec4f(0.0);
   var sum = vec4f(0.0);
   var squares = vec4f(0.0);
   var j = 0u;
   for (; j + 4u <= size; j += 4u) {
-    let d0 = value(source) - shift;
-    let d1 = value(source + stride) - shift;
-    let d2 = value(source + 2u * stride) - shift;
-    let d3 = value(source + 3u * stride) - shift;
+    let v = four(source, stride);
+    if (j == 0u) { shift = v[0]; }
+    let d0 = v[0] - shift;
+    let d1 = v[1] - shift;
+    let d2 = v[2] - shift;
+    let d3 = v[3] - shift;
     sum += (d0 + d1) + (d2 + d3);
     squares += (d0 * d0 + d1 * d1) + (d2 * d2 + d3 * d3);
     source += 4u * stride;
   }
   for (; j < size; j++) {
-    let d = value(source) - shift;
+    let v = value(source);
+    if (j == 0u) { shift = v; }
+    let d = v - shift;
     sum += d;
     squares += d * d;
     source += stride;
   }
-  let mean = sum / f32(size);
-  moments[to] = shift + mean;
-  moments[to + p.pitch] = max(squares - sum * mean, vec4f(0.0));
-  moments[to + 2u * p.pitch] = vec4f(f32(size));
+  let mean = sum / max(f32(size), 1.0);
+  var mine = Moments(shift + mean, max(squares - sum * mean, vec4f(0.0)), f32(size));
+  ${chunkResult(trees, lanes.merge, writeMoments)}
 }
 `,
   );

@@ -1,34 +1,27 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
+import { momentsTree, sumsTree } from './shared/lane_trees.ts';
 import { momentsType } from './shared/moments.ts';
-import { tree } from './shared/tree.ts';
 import { wgsl } from './shared/wgsl.ts';
 
 /** Invocations that share one vec4 of channels; a power of two. */
-const LANES = 64;
+export const NORM_FINISH_LANES = 256;
 
 const main = wgsl`
-@compute @workgroup_size(${LANES})
+@compute @workgroup_size(${NORM_FINISH_LANES})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
-`;
-
-const mergeMoments = wgsl`
-      let other = lane + stride;
-      mine = merge(mine, Moments(shared_mean[other], shared_m2[other], shared_count[other]));
-      shared_mean[lane] = mine.mean;
-      shared_m2[lane] = mine.m2;
-      shared_count[lane] = mine.count;
 `;
 
 /**
  * norm_finish: norm_merge of all chunks and norm_finalise of instance norm in one dispatch, for GPUs.
  *
  * layout   moments [samples, chunks, {mean, M2, count}, C] to stats [samples, {mean, rstd}, C]; zeros behind the last channel
- * owns     a workgroup: one vec4 of channels of one sample. A lane merges every ${LANES}th chunk, then the lanes merge pairwise
- *          (Chan, Golub and LeVeque 1983)
- * cost     one read of the moments; ${Math.log2(LANES)} barriers, so no kernel for adapters that compute on a CPU
+ * owns     a workgroup: one vec4 of channels of one sample, so that as many read as can. A lane merges every ${NORM_FINISH_LANES}th chunk, four of
+ *          them on their own so that loads overlap, then the lanes merge pairwise (Chan, Golub and LeVeque 1983)
+ * cost     one read of the moments; ${Math.log2(NORM_FINISH_LANES)} barriers, so no kernel for adapters that compute on a CPU
  * mirror   test/reference/norm.ts
  */
 export function normFinishKernel(): Kernel {
+  const lanes = momentsTree(NORM_FINISH_LANES);
   return kernel(
     'norm_finish',
     wgsl`
@@ -37,21 +30,28 @@ struct Params { pitch: u32, chunks: u32, channels: u32, eps: f32 }
 @group(0) @binding(1) var<storage, read> moments: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> stats: array<vec4f>;
 ${momentsType}
-var<workgroup> shared_mean: array<vec4f, ${LANES}>;
-var<workgroup> shared_m2: array<vec4f, ${LANES}>;
-var<workgroup> shared_count: array<f32, ${LANES}>;
+${lanes.memory}
+fn chunk(first: u32, k: u32) -> Moments {
+  if (k >= p.chunks) { return Moments(vec4f(0.0), vec4f(0.0), 0.0); }
+  let at = first + k * 3u * p.pitch;
+  return Moments(moments[at], moments[at + p.pitch], moments[at + 2u * p.pitch].x);
+}
 ${main}
   let c = group.x;
   let n = group.y;
-  var mine = Moments(vec4f(0.0), vec4f(0.0), 0.0);
-  for (var k = lane; k < p.chunks; k += ${LANES}u) {
-    let at = (n * p.chunks + k) * 3u * p.pitch + c;
-    mine = merge(mine, Moments(moments[at], moments[at + p.pitch], moments[at + 2u * p.pitch].x));
+  let first = n * p.chunks * 3u * p.pitch + c;
+  var m0 = chunk(first, lane);
+  var m1 = chunk(first, lane + ${NORM_FINISH_LANES}u);
+  var m2 = chunk(first, lane + ${2 * NORM_FINISH_LANES}u);
+  var m3 = chunk(first, lane + ${3 * NORM_FINISH_LANES}u);
+  for (var k = lane + ${4 * NORM_FINISH_LANES}u; k < p.chunks; k += ${4 * NORM_FINISH_LANES}u) {
+    m0 = merge(m0, chunk(first, k));
+    m1 = merge(m1, chunk(first, k + ${NORM_FINISH_LANES}u));
+    m2 = merge(m2, chunk(first, k + ${2 * NORM_FINISH_LANES}u));
+    m3 = merge(m3, chunk(first, k + ${3 * NORM_FINISH_LANES}u));
   }
-  shared_mean[lane] = mine.mean;
-  shared_m2[lane] = mine.m2;
-  shared_count[lane] = mine.count;
-  ${tree(LANES, mergeMoments)}
+  var mine = merge(merge(m0, m1), merge(m2, m3));
+  ${lanes.merge()}
   if (lane == 0u) {
     let channel = vec4u(c * 4u) + vec4u(0u, 1u, 2u, 3u);
     let real = channel < vec4u(p.channels);
@@ -73,28 +73,23 @@ export interface NormGradFinish {
   dbeta: boolean;
 }
 
-const addSums = wgsl`
-        sum += shared_sum[lane + stride];
-        dot += shared_dot[lane + stride];
-        shared_sum[lane] = sum;
-        shared_dot[lane] = dot;
-`;
-
 /**
  * norm_grad_finish: norm_grad_merge of all chunks, norm_grad_finalise and norm_grad_affine of a norm without groups in one
  * dispatch, for GPUs.
  *
  * layout   sums [samples, chunks, {g, g n}, C], stats [samples, {mean, rstd}, C] to coefficients [samples, 2, C], dgamma,
  *          dbeta [C]
- * owns     a workgroup: one vec4 of channels of all samples, one after the other
- * cost     one read of the sums; ${Math.log2(LANES)} barriers a sample
+ * owns     a workgroup: one vec4 of channels of all samples at once. Of each `width` lanes (a power of two, at least the samples)
+ *          every one has a sample; it adds up every (${NORM_FINISH_LANES} / width)th chunk, then the lanes of a sample add up pairwise
+ * cost     one read of the sums; ${Math.log2(NORM_FINISH_LANES) + 1} barriers at most
  * mirror   test/reference/norm.ts
  */
 export function normGradFinishKernel(form: NormGradFinish): Kernel {
+  const lanes = sumsTree(NORM_FINISH_LANES);
   return kernel(
     `norm_grad_finish${form.gamma ? '_gamma' : ''}`,
     wgsl`
-struct Params { pitch: u32, chunks: u32, samples: u32, voxels: u32 }
+struct Params { pitch: u32, chunks: u32, samples: u32, voxels: u32, width: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> sums: array<vec4f>;
 @group(0) @binding(2) var<storage, read> stats: array<vec4f>;
@@ -110,45 +105,42 @@ struct Params { pitch: u32, chunks: u32, samples: u32, voxels: u32 }
 #if ${form.dbeta}
 @group(0) @binding(6) var<storage, read_write> dbeta: array<vec4f>;
 #endif
-var<workgroup> shared_sum: array<vec4f, ${LANES}>;
-var<workgroup> shared_dot: array<vec4f, ${LANES}>;
+${lanes.memory}
 ${main}
   let c = group.x;
-  var all_sum = vec4f(0.0);
-  var all_dot = vec4f(0.0);
-  for (var n = 0u; n < p.samples; n++) {
-    var sum = vec4f(0.0);
-    var dot = vec4f(0.0);
-    for (var k = lane; k < p.chunks; k += ${LANES}u) {
-      let at = (n * p.chunks + k) * 2u * p.pitch + c;
-      sum += sums[at];
-      dot += sums[at + p.pitch];
-    }
-    workgroupBarrier();
-    shared_sum[lane] = sum;
-    shared_dot[lane] = dot;
-    ${tree(LANES, addSums)}
-    if (lane == 0u) {
-      all_sum += sum;
-      all_dot += dot;
-      let row = 2u * n * p.pitch + c;
-      #if ${form.coefficients}
-      #if ${form.gamma}
-      let scale = gamma[c] * stats[row + p.pitch] / f32(p.voxels);
-      #else
-      let scale = stats[row + p.pitch] / f32(p.voxels);
-      #endif
-      coefficients[row] = scale * sum;
-      coefficients[row + p.pitch] = scale * dot;
-      #endif
-    }
+  let n = lane % p.width;
+  let end = select(0u, p.chunks, n < p.samples);
+  var sum = vec4f(0.0);
+  var dot = vec4f(0.0);
+  for (var k = lane / p.width; k < end; k += ${NORM_FINISH_LANES}u / p.width) {
+    let at = (n * p.chunks + k) * 2u * p.pitch + c;
+    sum += sums[at];
+    dot += sums[at + p.pitch];
   }
+  ${lanes.merge('p.width')}
+  #if ${form.coefficients}
+  if (lane < p.samples) {
+    let row = 2u * n * p.pitch + c;
+    #if ${form.gamma}
+    let scale = gamma[c] * stats[row + p.pitch] / f32(p.voxels);
+    #else
+    let scale = stats[row + p.pitch] / f32(p.voxels);
+    #endif
+    coefficients[row] = scale * sum;
+    coefficients[row + p.pitch] = scale * dot;
+  }
+  #endif
+  workgroupBarrier();
   if (lane == 0u) {
+    for (var other = 1u; other < p.samples; other++) {
+      sum += lane_sums[other];
+      dot += lane_dots[other];
+    }
     #if ${form.dgamma}
-    dgamma[c] = all_dot;
+    dgamma[c] = dot;
     #endif
     #if ${form.dbeta}
-    dbeta[c] = all_sum;
+    dbeta[c] = sum;
     #endif
   }
 }

@@ -1,14 +1,8 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { activationFunctions } from './activation.wgsl.ts';
-import {
-  affineFunction,
-  affineLoad,
-  applyLoop,
-  applyVoxels,
-  chunkVoxels,
-  formName,
-  type NormForm,
-} from './norm.wgsl.ts';
+import { affineFunction, affineLoad, applyLoop, applyVoxels, formName, type NormForm } from './norm.wgsl.ts';
+import { CHUNK_LANES, chunkMain, chunkParams, chunkResult } from './shared/chunks.ts';
+import { sumsTree } from './shared/lane_trees.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 /** `through(dy, normal, gain, shift)`: the gradient in front of the activation, which is recomputed. */
@@ -27,37 +21,38 @@ fn through(dy: vec4f, normal: vec4f, gain: vec4f, shift: vec4f) -> vec4f {
 const through = (form: NormForm, dy: string, normal: string) =>
   form.activation === 'none' ? dy : `through(${dy}, ${normal}, gain, shift)`;
 
+const writeSums = wgsl`
+  let to = 2u * (n * p.chunks + k) * p.pitch + c;
+  sums[to] = sum;
+  sums[to + p.pitch] = dot;`;
+
 /**
  * norm_grad_partial: with g the gradient in front of the activation and n = (x - mean) rstd, sum g and sum g n of each
  * chunk of voxels, channel by channel.
  *
- * layout   x, dy [samples, voxels, C], stats [samples, {mean, rstd}, C], sums [samples, chunks, {g, g n}, C]; one
- *          invocation a (sample, chunk, vec4 of channels), channels fastest
+ * layout   x, dy [samples, voxels, C], stats [samples, {mean, rstd}, C], sums [samples, chunks, {g, g n}, C]
+ * owns     as norm_partial: an invocation or, with `trees`, for GPUs, a workgroup has a chunk (shared/chunks.ts)
  * cost     one read of x and dy, memory bound
  * mirror   test/reference/norm.ts
  */
-export function normGradPartialKernel(form: NormForm): Kernel {
+export function normGradPartialKernel(form: NormForm, { trees = false } = {}): Kernel {
+  const lanes = sumsTree(CHUNK_LANES);
   return kernel(
-    `norm_grad_partial${formName(form)}`,
+    `norm_grad_partial${trees ? '_tree' : ''}${formName(form)}`,
     wgsl`
-struct Params { count: u32, voxels: u32, pitch: u32, chunks: u32, lanes: u32, length: u32, slope: f32 }
+struct Params { ${chunkParams(trees)} slope: f32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> stats: array<vec4f>;
 @group(0) @binding(3) var<storage, read> dy: array<vec4f>;
 @group(0) @binding(4) var<storage, read_write> sums: array<vec4f>;
-${chunkVoxels}
 ${throughActivation(form)}
-${flatIndex}
-${flatMain}
-  if (i >= p.count) { return; }
-  let c = i % p.pitch;
-  let k = i / p.pitch % p.chunks;
-  let n = i / (p.pitch * p.chunks);
+#if ${trees}
+${lanes.memory}
+#endif
+${chunkMain(trees)}
   let mean = stats[2u * n * p.pitch + c];
   let rstd = stats[(2u * n + 1u) * p.pitch + c];
-  let first = chunk_first(k);
-  let size = chunk_size(first);
   let stride = p.lanes * p.pitch;
   ${form.activation === 'none' ? '' : affineLoad(form)}
   var source = (n * p.voxels + first) * p.pitch + c;
@@ -84,9 +79,7 @@ ${flatMain}
     dot += g * normal;
     source += stride;
   }
-  let to = 2u * (i - c) + c;
-  sums[to] = sum;
-  sums[to + p.pitch] = dot;
+  ${chunkResult(trees, lanes.merge, writeSums)}
 }
 `,
   );

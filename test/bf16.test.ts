@@ -2,7 +2,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { bf16Form, fromBf16, toBf16 } from '../engine/bf16.ts';
-import type { Device } from '../engine/device.ts';
+import type { Device, DeviceTraits } from '../engine/device.ts';
 import { ActionError } from '../engine/errors.ts';
 import { kernel } from '../engine/kernel.ts';
 import { gelu, leakyRelu } from '../engine/ops/activation.ts';
@@ -18,7 +18,7 @@ import { sliceBatch } from '../engine/ops/slice.ts';
 import { compute } from '../engine/program.ts';
 import type { Recording } from '../engine/recording.ts';
 import type { Tensor } from '../engine/tensor.ts';
-import { gpuTest, run } from './harness.ts';
+import { gpuTest, run, traits } from './harness.ts';
 import { random } from './reference/dense.ts';
 
 const round = (values: Float32Array) => fromBf16(toBf16(values)).subarray(0, values.length);
@@ -143,8 +143,8 @@ async function results(device: Device, c: OpCase, dtype: 'f32' | 'bf16'): Promis
   });
 }
 
-for (const c of OPS) {
-  gpuTest(`${c.name} on bfloat16: results are those on float32, rounded`, async (device) => {
+function checkRounded(c: OpCase, kernels: string, traits: DeviceTraits): void {
+  const check = async (device: Device) => {
     const [full, half] = [await results(device, c, 'f32'), await results(device, c, 'bf16')];
     for (const [name, values] of Object.entries(full)) {
       const found = half[name];
@@ -155,7 +155,14 @@ for (const c of OPS) {
         assert.ok(Math.abs(found[i] - v) <= allowed, `${name}[${i}]: ${found[i]}, on float32 ${v}`);
       });
     }
-  });
+  };
+  gpuTest(`${c.name} on bfloat16${kernels}: results are those on float32, rounded`, check, traits);
+}
+
+for (const c of OPS) checkRounded(c, '', traits);
+for (const c of OPS.filter(({ name }) => /_norm/.test(name))) {
+  checkRounded(c, ', kernels of GPUs', { software: false });
+  checkRounded(c, ', kernels of software adapters', { software: true });
 }
 
 test('a kernel that reads scalars, writes components or takes addresses has no bfloat16 form', () => {

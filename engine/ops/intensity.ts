@@ -10,7 +10,7 @@ import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape } from '../shape.ts';
 import { channels, type Tensor, vec4s, volumeShape } from '../tensor.ts';
-import { type Extents, extents } from './norm_passes.ts';
+import { chunkPass, type Extents, FAN, flatExtents } from './norm_extents.ts';
 
 /** Floats of a sample's row in the params tensor. */
 export const INTENSITY_PARAMS = 4 * INTENSITY_VEC4S;
@@ -41,9 +41,6 @@ export interface IntensityOptions {
   blur?: boolean;
 }
 
-/** Longest serial merge. */
-const FAN = 64;
-
 /**
  * Contrast, brightness, gamma, blur (radius 3, edges repeated) and noise, in this order, each as the sample's row says.
  * Image [B, D, H, W, C]; params dense f32 [B, 8] packed by packIntensity; counters dense u32 [seed, step], both uploaded
@@ -62,7 +59,7 @@ export function intensity(
       `intensity: params '${params.label}' ${formatShape(params.shape)} must be [${batch}, ${INTENSITY_PARAMS}], a row for each sample of '${image.label}'`,
     );
   }
-  const e = extents(image, batch, 1);
+  const e = flatExtents(image, batch, 1);
   const whole = { count: vec4s(image), voxels: e.voxels, pitch: e.pitch, channels: channels(image), stream };
 
   const before = momentsOf(rec, image, params, e);
@@ -91,15 +88,11 @@ export function intensity(
 
 /** Mean, sum of squared deviations, count, smallest and largest of each sample and channel: [B, 5, C]. */
 function momentsOf(rec: Recording, x: Tensor, params: Tensor, e: Extents, before?: Tensor): Tensor {
-  const { samples, voxels, pitch, lanes, length } = e;
+  const { samples, pitch } = e;
   let moments = rec.tensor([samples * e.chunks * MOMENTS, e.channels], 'intensity_moments');
-  const count = samples * e.chunks * pitch;
-  rec.dispatch(
-    intensityMomentsKernel(!!before),
-    { x, params, moments, ...(before && { before }) },
-    { count, voxels, pitch, channels: e.channels, chunks: e.chunks, lanes, length },
-    count,
-  );
+  const pass = chunkPass(e);
+  const tensors = { x, params, moments, ...(before && { before }) };
+  rec.dispatch(intensityMomentsKernel(!!before), tensors, { ...pass.params, channels: e.channels }, pass.work);
   for (let chunks = e.chunks; chunks > 1; ) {
     const merged = ceilDiv(chunks, FAN);
     const y = rec.tensor([samples * merged * MOMENTS, e.channels], 'intensity_moments');

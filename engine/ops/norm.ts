@@ -2,9 +2,9 @@ import { normConstantKernel, normRunningKernel } from '../../shaders/norm_runnin
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { channels, type Tensor } from '../tensor.ts';
+import { extents } from './norm_extents.ts';
 import {
   assertPerChannel,
-  extents,
   type FusedActivation,
   finalised,
   momentsOf,
@@ -47,7 +47,7 @@ export function instanceNorm(
   beta?: Tensor,
   options: NormOptions = {},
 ): Tensor {
-  const e = extents(x, x.shape[0], 1);
+  const e = extents(rec.device, x, x.shape[0], 1);
   const stats = statisticsOf(rec, 'instance_norm', x, e, options.eps);
   return normalised(rec, 'instance_norm', x, e, stats, { ...options, gamma, beta });
 }
@@ -72,7 +72,7 @@ export function groupNorm(
       `group_norm: '${x.label}' has ${channels(x)} channels, which ${groups} groups cannot share; use a divisor of ${channels(x)}`,
     );
   }
-  const e = extents(x, x.shape[0], size);
+  const e = extents(rec.device, x, x.shape[0], size);
   const stats = statisticsOf(rec, 'group_norm', x, e, options.eps);
   return normalised(rec, 'group_norm', x, e, stats, { ...options, gamma, beta });
 }
@@ -93,7 +93,7 @@ export function batchNorm(
   options: BatchNormOptions,
 ): Tensor {
   const { training, momentum = 0.1, eps = 1e-5 } = options;
-  const e = extents(x, 1, 1);
+  const e = extents(rec.device, x, 1, 1);
   assertPerChannel('batch_norm', x, { 'running mean': running.mean, 'running variance': running.variance });
   if (training) {
     const moments = momentsOf(rec, 'batch_norm', x, e);

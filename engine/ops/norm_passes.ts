@@ -6,7 +6,7 @@ import {
   normMergeKernel,
   normPartialKernel,
 } from '../../shaders/norm.wgsl.ts';
-import { normFinishKernel, normGradFinishKernel } from '../../shaders/norm_finish.wgsl.ts';
+import { NORM_FINISH_LANES, normFinishKernel, normGradFinishKernel } from '../../shaders/norm_finish.wgsl.ts';
 import {
   normGradAffineKernel,
   normGradApplyKernel,
@@ -18,38 +18,11 @@ import { ShapeError } from '../errors.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape, product } from '../shape.ts';
-import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
+import { channels, type Tensor, vec4s } from '../tensor.ts';
+import { chunkPass, type Extents, extents, FAN } from './norm_extents.ts';
 
 /** An activation computed in the same pass as the norm in front of it. */
 export type FusedActivation = { kind: 'leaky_relu'; slope: number } | { kind: 'gelu' };
-
-/** Longest serial sum of the merging stages. */
-const FAN = 64;
-
-/** How x is read: samples x voxels x vec4 units of channels, and the chunks that share the reductions out. */
-export interface Extents {
-  samples: number;
-  voxels: number;
-  /** vec4 units of a voxel. */
-  pitch: number;
-  channels: number;
-  /** Channels that share their statistics. */
-  size: number;
-  chunks: number;
-  lanes: number;
-  length: number;
-}
-
-/** Chunks of 16 to 256 voxels, about 8,192 invocations where x has enough for them. */
-export function extents(x: Tensor, samples: number, size: number): Extents {
-  const voxels = rows(x) / samples;
-  const pitch = x.pitch / 4;
-  const base = { samples, voxels, pitch, channels: channels(x), size };
-  if (voxels <= FAN) return { ...base, chunks: 1, lanes: 1, length: voxels };
-  const lanes = ceilDiv(64, pitch);
-  const length = Math.min(256, Math.max(16, Math.floor((samples * voxels * pitch) / 8192)));
-  return { ...base, chunks: ceilDiv(voxels, lanes * length) * lanes, lanes, length };
-}
 
 /** Mean, sum of squared deviations and count of each sample and channel: [samples, {mean, M2, count}, C]. */
 export function momentsOf(rec: Recording, op: string, x: Tensor, e: Extents): Tensor {
@@ -67,26 +40,32 @@ function chunkMoments(rec: Recording, op: string, x: Tensor, e: Extents): { mome
   const noted = rec.momentsOf(x);
   if (noted) return { moments: noted, chunks: noted.shape[0] / (3 * e.samples) };
   const moments = rec.tensor([e.samples * e.chunks * 3, e.channels], `${op}.moments`);
-  const params = chunkParams(e);
-  rec.dispatch(normPartialKernel(), { x, moments }, params, params.count);
+  const { params, work } = chunkPass(e);
+  rec.dispatch(normPartialKernel({ trees: e.trees }), { x, moments }, params, work);
   return { moments, chunks: e.chunks };
 }
 
 /** y [N, ..., C] = the sum of `parts` equal parts that lie one after the other; notes the moments of y's chunks. */
 export function sumWithMoments(rec: Recording, partial: Tensor, y: Tensor, parts: number): void {
-  const e = extents(y, y.shape[0], 1);
+  const e = extents(rec.device, y, y.shape[0], 1);
   const moments = rec.tensor([e.samples * e.chunks * 3, e.channels], `${y.label}.moments`);
-  const params = { ...chunkParams(e), parts, part_length: vec4s(y) };
-  rec.dispatch(normPartialKernel({ summed: true }), { x: partial, y, moments }, params, params.count);
+  const { params, work } = chunkPass(e);
+  const tensors = { x: partial, y, moments };
+  rec.dispatch(
+    normPartialKernel({ summed: true, trees: e.trees }),
+    tensors,
+    { ...params, parts, part_length: vec4s(y) },
+    work,
+  );
   rec.noteMoments(y, moments);
 }
 
 /** Whether one dispatch with workgroup memory merges all chunks: not on CPUs, whose barriers are slow, and not for groups. */
-const inOneDispatch = (rec: Recording, { chunks, size }: Extents) => !rec.device.software && chunks > 1 && size === 1;
+const inOneDispatch = (e: Extents) => e.trees && e.size === 1;
 
 /** Mean and 1 / sqrt(variance + eps) of each sample and channel of x: [samples, 2, C]. */
 export function statisticsOf(rec: Recording, op: string, x: Tensor, e: Extents, eps = 1e-5): Tensor {
-  if (!inOneDispatch(rec, e)) return finalised(rec, op, momentsOf(rec, op, x, e), e, eps);
+  if (!inOneDispatch(e)) return finalised(rec, op, momentsOf(rec, op, x, e), e, eps);
   const stats = rec.tensor([e.samples * 2, e.channels], `${op}.stats`);
   const { moments, chunks } = chunkMoments(rec, op, x, e);
   const params = { pitch: e.pitch, chunks, channels: e.channels, eps };
@@ -101,15 +80,6 @@ export function finalised(rec: Recording, op: string, moments: Tensor, e: Extent
   rec.dispatch(normFinaliseKernel(), { moments, stats }, params, params.count);
   return stats;
 }
-
-const chunkParams = ({ samples, voxels, pitch, chunks, lanes, length }: Extents) => ({
-  count: samples * chunks * pitch,
-  voxels,
-  pitch,
-  chunks,
-  lanes,
-  length,
-});
 
 /** For kernels that own one channel an invocation. */
 const scalarParams = ({ samples, pitch, channels, size }: Extents) => ({
@@ -174,8 +144,9 @@ export function normalised(
 
     if (through || dgamma || dbeta) {
       const partial = rec.tensor([e.samples * e.chunks * 2, e.channels], `${op}.sums`);
-      const params = { ...chunkParams(e), slope };
-      rec.dispatch(normGradPartialKernel(form), { x, stats, dy, sums: partial, ...affine }, params, params.count);
+      const { params, work } = chunkPass(e);
+      const tensors = { x, stats, dy, sums: partial, ...affine };
+      rec.dispatch(normGradPartialKernel(form, { trees: e.trees }), tensors, { ...params, slope }, work);
       finishGradients(rec, e, {
         sums: partial,
         stats,
@@ -208,10 +179,11 @@ function finishGradients(rec: Recording, e: Extents, tensors: GradientTensors): 
   const { sums: partial, stats, gamma, dgamma, dbeta, coefficients } = tensors;
   const { samples, voxels, chunks, pitch } = e;
   const scaled = { stats, ...(coefficients && { coefficients }), ...(coefficients && gamma && { gamma }) };
-  if (inOneDispatch(rec, e)) {
+  if (inOneDispatch(e) && samples <= NORM_FINISH_LANES) {
     const form = { coefficients: !!coefficients, gamma: !!gamma, dgamma: !!dgamma, dbeta: !!dbeta };
     const bound = { sums: partial, ...scaled, ...(dgamma && { dgamma }), ...(dbeta && { dbeta }) };
-    rec.dispatch(normGradFinishKernel(form), bound, { pitch, chunks, samples, voxels }, [pitch, 1, 1]);
+    const width = 2 ** Math.ceil(Math.log2(samples));
+    rec.dispatch(normGradFinishKernel(form), bound, { pitch, chunks, samples, voxels, width }, [pitch, 1, 1]);
     return;
   }
   const sums = merged(rec, normGradMergeKernel(), partial, e, 2);

@@ -40,12 +40,17 @@ function step(storage: 'f32' | 'bf16', matrixUnit?: MatrixUnit) {
     if (command.kind === 'clear') return sum + storedBytes(command.tensor);
     return sum + Object.values(command.tensors).reduce((bytes, t) => bytes + storedBytes(t), 0);
   }, 0);
+  const each = rec.commands.flatMap((c) => {
+    if (c.kind !== 'dispatch') return [];
+    const bytes = Object.values(c.tensors).reduce((sum, t) => sum + storedBytes(t), 0);
+    return [{ name: c.kernel.name, bytes: bytes / (product(c.groups) * product(c.kernel.workgroup)) }];
+  });
   const names = rec.commands.map((c) => (c.kind === 'dispatch' ? c.kernel.name : c.kind));
   const kernels = new Set(rec.commands.flatMap((c) => (c.kind === 'dispatch' ? [c.kernel] : [])));
   const planned = rec.plan().totalBytes;
   const values = network.specs.reduce((sum, { shape }) => sum + product(shape), 0);
   const held = device.bytesHeld + planned;
-  return { names, traffic, planned, held, parameters: values, pipelines: kernels.size };
+  return { names, each, traffic, planned, held, parameters: values, pipelines: kernels.size };
 }
 
 const full = step('f32');
@@ -67,8 +72,15 @@ test('skip connections are never joined, their gradients added in place, chunks 
 
 /** The two lowest levels have too few voxels for boxes; their sums are split, and added up together with the statistics. */
 test('no norm takes a pass over what a convolution has written', () => {
-  assert.not.ok(full.names.includes('norm_partial'));
+  assert.not.ok(full.names.some((name) => /^norm_partial(_tree)?$/.test(name)));
   assert.is(counted('norm_partial_summed'), 6);
+});
+
+/** A dispatch whose invocations read much one after the other waits for memory, however few bytes it reads in all. */
+test('an invocation of a norm or of the gradient norm has at most 1 KiB of what it reads and writes', () => {
+  const shares = full.each.filter(({ name }) => /^(norm|grad_norm)_/.test(name));
+  assert.is(shares.length, 6 + 18 + 9 + 3 * 18 + 2);
+  for (const { name, bytes } of shares) assert.ok(bytes <= 1024, `${name}: ${bytes} bytes`);
 });
 
 /** Of four up-convolutions and the head (9 dispatches: the smallest needs one) and of the loss (2). */

@@ -36,7 +36,7 @@ const traits = (way: string): DeviceTraits => ({
   choose: (op) => (op === CONV3D.op ? way : undefined),
 });
 const passes = (rec: Recording) =>
-  rec.commands.filter((c) => c.kind === 'dispatch' && c.kernel.name === 'norm_partial').length;
+  rec.commands.filter((c) => c.kind === 'dispatch' && /^norm_partial(_tree)?$/.test(c.kernel.name)).length;
 
 for (const { name } of [...BOXES, ...SPLIT])
   gpuTest(

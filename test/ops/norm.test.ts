@@ -2,6 +2,7 @@ import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.ts';
 import { gelu, leakyRelu } from '../../engine/ops/activation.ts';
 import { batchNorm, type FusedActivation, groupNorm, instanceNorm } from '../../engine/ops/norm.ts';
+import { sumWithMoments } from '../../engine/ops/norm_passes.ts';
 import { compute } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
 import type { Tensor } from '../../engine/tensor.ts';
@@ -250,6 +251,92 @@ bothWays('a big volume, instance and group: several merging stages', async (devi
     });
   }
 });
+
+/** Channels that fill no vec4 and no power of two of them; more chunks than lanes a sample; more samples than lanes. */
+for (const [shape, mean] of [
+  [[5, 13, 37, 41, 9], 0],
+  [[3, 9, 31, 33, 70], 30],
+  [[6, 7, 9, 10, 2], -60],
+  [[256, 1, 3, 5, 5], 2],
+  [[259, 1, 3, 5, 3], 2],
+] as [number[], number][])
+  bothWays(`many samples, many chunks: [${shape}], values around ${mean}`, async (device) => {
+    const channels = shape[4];
+    const noise = random(shape, 1);
+    const x = { shape, data: noise.data.map((v) => Math.fround(mean + v)) };
+    const { gamma, beta } = affineOf(channels);
+    // A mean is off by half a step of float32, and every normalised value with it.
+    const absolute = 1e-5 + 2 ** -22 * Math.abs(mean);
+    for (const kind of [kinds.instance(channels), kinds.batch(channels)]) {
+      await checkOp(device, 'norm', {
+        inputs: { x, gamma, beta },
+        op: (rec, t) => kind.op(rec, t),
+        expected: kind.forward(x, gamma, beta),
+        gradients: (dy) => {
+          const { dx, dgamma, dbeta } = kind.grad(x, gamma, dy);
+          return { x: dx, gamma: dgamma, beta: dbeta };
+        },
+        tolerance: { absolute, terms: 64 * (1 + Math.abs(mean)) },
+      });
+    }
+  });
+
+bothWays('moments that a kernel left of parts of any size, the last of them empty, are merged', async (device) => {
+  const [samples, parts, channels] = [2, 2309, 6];
+  const sizes = Array.from({ length: parts }, (_, k) => (k < 2300 ? 1 + (k % 4) : 0));
+  const voxels = sizes.reduce((sum, size) => sum + size, 0);
+  const x = { shape: [samples, voxels, 1, 1, channels], data: new Float64Array(0) };
+  x.data = random(x.shape, 4).data.map((v) => Math.fround(20 + v));
+  const moments = new Float32Array(samples * parts * 3 * channels);
+  for (let n = 0; n < samples; n++)
+    for (let k = 0, first = 0; k < parts; first += sizes[k++])
+      for (let c = 0; c < channels; c++) {
+        const values = Array.from({ length: sizes[k] }, (_, i) => x.data[(n * voxels + first + i) * channels + c]);
+        const mean = values.reduce((sum, v) => sum + v, 0) / Math.max(1, values.length);
+        const m2 = values.reduce((sum, v) => sum + (v - mean) ** 2, 0);
+        for (const [q, value] of [mean, m2, values.length].entries())
+          moments[((n * parts + k) * 3 + q) * channels + c] = value;
+      }
+  const { y } = await compute(device, (rec) => {
+    const t = upload(device, x, 'x');
+    rec.noteMoments(t, device.tensor([samples * parts * 3, channels], 'moments', { data: moments }));
+    return { y: instanceNorm(rec, t) };
+  });
+  assertClose('y', y, reference.instanceNorm(x, filled(channels, 1), filled(channels, 0)).y, { absolute: 1e-5 });
+});
+
+for (const shape of [
+  [2, 3, 5, 7, 3],
+  [1, 17, 19, 23, 10],
+  [3, 5, 6, 7, 70],
+])
+  bothWays(`parts are added up and measured in one pass: [${shape}]`, async (device) => {
+    const parts = 3;
+    const channels = shape[4];
+    const x = random([parts * shape[0], ...shape.slice(1)], 5);
+    x.data = x.data.map((v) => Math.round(64 * v + 320) / 64);
+    const expected = dense(
+      shape,
+      Array.from(
+        { length: x.data.length / parts },
+        (_, i) => x.data[i] + x.data[i + x.data.length / parts] + x.data[i + (2 * x.data.length) / parts],
+      ),
+    );
+    for (const dtype of ['f32', 'bf16'] as const) {
+      let passes = 0;
+      const results = await compute(device, (rec) => {
+        const y = rec.tensor(shape, 'y', { dtype });
+        sumWithMoments(rec, upload(device, x, 'x'), y, parts);
+        passes = rec.commands.length;
+        return { y, z: instanceNorm(rec, y) };
+      });
+      assert.is(passes, 1);
+      const step = dtype === 'bf16' ? 2 ** -4 : 0;
+      assertClose('sum', results.y, expected, { absolute: step + 1e-6 });
+      const { y: z } = reference.instanceNorm(expected, filled(channels, 1), filled(channels, 0));
+      assertClose('its norm', results.z, z, { absolute: 2 * step + 2e-5 });
+    }
+  });
 
 gpuTest('what cannot be normalised is refused by name', async (device) => {
   const rec = new Recording(device, 'refused');
