@@ -74,6 +74,7 @@ const INTERNAL = [
     'copy_channels',
     'matmul_windows',
     'matrix_ways',
+    'norm_extents',
     'norm_passes',
     'pool_extents',
     'read_through',
