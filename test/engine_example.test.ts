@@ -76,10 +76,11 @@ const INTERNAL = [
     'matrix_ways',
     'norm_extents',
     'norm_passes',
+    'packed_matrices',
     'pool_extents',
     'read_through',
     'reduce_rows',
-    'sum_chunks',
+    'sum_partials',
     'uniform_windows',
   ],
 ];
