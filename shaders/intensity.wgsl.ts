@@ -1,5 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
-import { chunkMain, chunkParams } from './shared/chunks.ts';
+import { CHUNK_LANES, chunkMain, chunkParams, chunkResult } from './shared/chunks.ts';
+import { momentsTree, rangeTree } from './shared/lane_trees.ts';
+import { momentsType } from './shared/moments.ts';
 import { random } from './shared/random.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
@@ -39,21 +41,37 @@ fn noise(i: u32, sd: f32, unit: u32) -> vec4f {
 }
 `;
 
+const [MOMENTS_TREE, RANGE_TREE] = [momentsTree(CHUNK_LANES), rangeTree(CHUNK_LANES)];
+/** Of `mine`, `lowest` and `highest`. */
+const laneTree = {
+  memory: MOMENTS_TREE.memory + RANGE_TREE.memory,
+  merge: (last?: string) => MOMENTS_TREE.merge(last) + RANGE_TREE.merge(last),
+};
+
+/** Statements: a set of them, the `row`th of `to`. */
+const writeMoments = (to: string, row: string) => wgsl`
+  let to = (${row}) * ${MOMENTS}u * p.pitch + c;
+  ${to}[to] = mine.mean;
+  ${to}[to + p.pitch] = mine.m2;
+  ${to}[to + 2u * p.pitch] = vec4f(mine.count);
+  ${to}[to + 3u * p.pitch] = lowest;
+  ${to}[to + 4u * p.pitch] = highest;`;
+
 /**
  * intensity_moments: moments of each chunk of voxels, channel by channel, before gamma or (`power`) after it. Samples
  * without gamma are not read.
  *
- * layout   x [B, voxels, C], params [B, 2 vec4], before [B, 5, C], moments [B, chunks, 5, C]; one invocation a (sample,
- *          chunk, vec4 of channels), channels fastest
- * method   sums shifted by the chunk's first value, as norm_partial
+ * layout   x [B, voxels, C], params [B, 2 vec4], before [B, 5, C], moments [B, chunks, 5, C]
+ * owns     an invocation: a (sample, chunk, vec4 of channels), channels fastest; with `trees` a workgroup (shared/chunks.ts)
+ * method   sums shifted by the first value, as norm_partial
  * cost     one read of x, memory bound
  * mirror   test/reference/intensity.ts
  */
-export function intensityMomentsKernel(power: boolean): Kernel {
+export function intensityMomentsKernel({ power, trees }: { power: boolean; trees: boolean }): Kernel {
   return kernel(
-    power ? 'intensity_moments_power' : 'intensity_moments',
+    `intensity_moments${power ? '_power' : ''}${trees ? '_tree' : ''}`,
     wgsl`
-struct Params { ${chunkParams(false)} channels: u32 }
+struct Params { ${chunkParams(trees)} channels: u32 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read> params: array<vec4f>;
@@ -63,8 +81,11 @@ struct Params { ${chunkParams(false)} channels: u32 }
 #endif
 ${paddingFunction}
 ${pointFunctions}
-${chunkMain(false)}
-  let to = ${MOMENTS}u * (i - c) + c;
+${momentsType}
+#if ${trees}
+${laneTree.memory}
+#endif
+${chunkMain(trees)}
   let row = params[n * ${INTENSITY_VEC4S}u];
   let taken = select(0u, size, row.z > 0.0);
 #if ${power}
@@ -89,11 +110,47 @@ ${chunkMain(false)}
     highest = max(highest, v);
   }
   let mean = sum / max(f32(taken), 1.0);
-  moments[to] = shift + mean;
-  moments[to + p.pitch] = max(squares - sum * mean, vec4f(0.0));
-  moments[to + 2u * p.pitch] = vec4f(f32(taken));
-  moments[to + 3u * p.pitch] = lowest;
-  moments[to + 4u * p.pitch] = highest;
+  var mine = Moments(shift + mean, max(squares - sum * mean, vec4f(0.0)), f32(taken));
+  ${chunkResult(trees, laneTree.merge, writeMoments('moments', 'n * p.chunks + k'))}
+}
+`,
+  );
+}
+
+/**
+ * intensity_finish: the moments of all chunks of a sample merged in one dispatch, with the range; for GPUs.
+ *
+ * layout   x [B, chunks, 5, C] to y [B, 5, C]
+ * owns     a workgroup: one vec4 of channels of one sample. A lane merges every ${CHUNK_LANES}th chunk, then the lanes merge pairwise
+ * mirror   test/reference/intensity.ts
+ */
+export function intensityFinishKernel(): Kernel {
+  return kernel(
+    'intensity_finish',
+    wgsl`
+struct Params { pitch: u32, chunks: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+${momentsType}
+${laneTree.memory}
+@compute @workgroup_size(${CHUNK_LANES})
+fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
+  let c = group.x;
+  let n = group.y;
+  var mine = Moments(vec4f(0.0), vec4f(0.0), 0.0);
+  var lowest = vec4f(3e38);
+  var highest = vec4f(-3e38);
+  for (var k = lane; k < p.chunks; k += ${CHUNK_LANES}u) {
+    let at = (n * p.chunks + k) * ${MOMENTS}u * p.pitch + c;
+    mine = merge(mine, Moments(x[at], x[at + p.pitch], x[at + 2u * p.pitch].x));
+    lowest = min(lowest, x[at + 3u * p.pitch]);
+    highest = max(highest, x[at + 4u * p.pitch]);
+  }
+  ${laneTree.merge()}
+  if (lane == 0u) {
+    ${writeMoments('y', 'n')}
+  }
 }
 `,
   );

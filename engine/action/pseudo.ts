@@ -25,7 +25,7 @@ export function confidentShare(
 ): { weights: Tensor; mean: Tensor } {
   const [samples, ...rest] = labels.shape;
   const rows = product(rest);
-  const lanes = lanesOf(rows);
+  const lanes = lanesOf(rec.device, rows);
   const count = samples * lanes;
   const partial = rec.tensor([count, 4], 'confident_partial');
   const params = { count, rows, lanes, classes, threshold };

@@ -37,7 +37,7 @@ export function crossEntropy(
   const inputs: Record<string, Tensor> = weights ? { logits, labels, weights } : { logits, labels };
   const params = { rows: count, ignore_label: ignoreLabel, per_weight: perWeight };
 
-  const lanes = lanesOf(count);
+  const lanes = lanesOf(rec.device, count);
   const partial = rec.tensor([lanes, 4], 'cross_entropy_partial');
   rec.dispatch(crossEntropyKernel(classes, !!weights), { ...inputs, y: partial }, { ...params, lanes }, lanes);
   const sums = sumRowsInto(rec, partial, rec.tensor([4], 'cross_entropy_sums'));

@@ -1,6 +1,7 @@
 import {
   INTENSITY_VEC4S,
   intensityBlurKernel,
+  intensityFinishKernel,
   intensityMergeKernel,
   intensityMomentsKernel,
   intensityPointsKernel,
@@ -10,7 +11,7 @@ import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape } from '../shape.ts';
 import { channels, type Tensor, vec4s, volumeShape } from '../tensor.ts';
-import { chunkPass, type Extents, FAN, flatExtents } from './norm_extents.ts';
+import { chunkPass, type Extents, extents, FAN } from './norm_extents.ts';
 
 /** Floats of a sample's row in the params tensor. */
 export const INTENSITY_PARAMS = 4 * INTENSITY_VEC4S;
@@ -59,7 +60,7 @@ export function intensity(
       `intensity: params '${params.label}' ${formatShape(params.shape)} must be [${batch}, ${INTENSITY_PARAMS}], a row for each sample of '${image.label}'`,
     );
   }
-  const e = flatExtents(image, batch, 1);
+  const e = extents(rec.device, image, batch, 1);
   const whole = { count: vec4s(image), voxels: e.voxels, pitch: e.pitch, channels: channels(image), stream };
 
   const before = momentsOf(rec, image, params, e);
@@ -92,7 +93,13 @@ function momentsOf(rec: Recording, x: Tensor, params: Tensor, e: Extents, before
   let moments = rec.tensor([samples * e.chunks * MOMENTS, e.channels], 'intensity_moments');
   const pass = chunkPass(e);
   const tensors = { x, params, moments, ...(before && { before }) };
-  rec.dispatch(intensityMomentsKernel(!!before), tensors, { ...pass.params, channels: e.channels }, pass.work);
+  const kernel = intensityMomentsKernel({ power: !!before, trees: e.trees });
+  rec.dispatch(kernel, tensors, { ...pass.params, channels: e.channels }, pass.work);
+  if (e.trees && e.chunks > 1) {
+    const y = rec.tensor([samples * MOMENTS, e.channels], 'intensity_moments');
+    rec.dispatch(intensityFinishKernel(), { x: moments, y }, { pitch, chunks: e.chunks }, [pitch, samples, 1]);
+    return y;
+  }
   for (let chunks = e.chunks; chunks > 1; ) {
     const merged = ceilDiv(chunks, FAN);
     const y = rec.tensor([samples * merged * MOMENTS, e.channels], 'intensity_moments');

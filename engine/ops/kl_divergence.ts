@@ -34,7 +34,7 @@ export function klDivergence(
     );
   }
   const [width, count] = [channels(student), rows(student)];
-  const lanes = lanesOf(count);
+  const lanes = lanesOf(rec.device, count);
   const params = { rows: count, student_scale: 1 / studentTemperature, teacher_scale: 1 / teacherTemperature };
   const partial = rec.tensor([lanes, 1], 'kl_divergence_partial');
   rec.dispatch(klDivergenceKernel(width), { student, teacher, y: partial }, { ...params, lanes }, lanes);

@@ -46,7 +46,7 @@ export function maskedSoftmaxMse(
   }
   const inputs = { scalars, logits, q: target, uncertainty };
   const params = { rows: count, threshold_slot: index };
-  const lanes = lanesOf(count);
+  const lanes = lanesOf(rec.device, count);
   const partial = rec.tensor([lanes, 4], 'masked_softmax_mse_partial');
   rec.dispatch(maskedSoftmaxMseKernel(classes), { ...inputs, y: partial }, { ...params, lanes }, lanes);
   const sums = sumRowsInto(rec, partial, rec.tensor([4], 'masked_softmax_mse_sums'));

@@ -33,7 +33,7 @@ function whole(x: Tensor, samples: number, size: number) {
 }
 
 /** Chunks of 16 to 256 voxels, about 8,192 invocations where x has enough for them. */
-export function flatExtents(x: Tensor, samples: number, size: number): Extents {
+function flatExtents(x: Tensor, samples: number, size: number): Extents {
   const base = { ...whole(x, samples, size), trees: false };
   const { voxels, pitch } = base;
   if (voxels <= FAN) return { ...base, chunks: 1, lanes: 1, length: voxels };

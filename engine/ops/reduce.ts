@@ -1,4 +1,5 @@
 import { rowSumsKernel, type Spread, spreadKernel } from '../../shaders/reduce.wgsl.ts';
+import type { Device } from '../device.ts';
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, formatShape, product } from '../shape.ts';
@@ -58,9 +59,12 @@ export function sumAllInto(rec: Recording, x: Tensor, y: Tensor, factor = 1): Te
   return reduceRows(rec, x, y, { count: vec4s(x), groups: 1, pitch: 1, factor, total: true });
 }
 
-/** How many invocations sum up `count` rows of a loss, each a bounded number of them, enough of them to fill a GPU. */
-export function lanesOf(count: number): number {
-  return Math.min(count, Math.max(LAST_ROWS, ceilDiv(count, 32)));
+/** Invocations that sum up rows of a loss where there are fewer than 32 times as many. */
+const FEWEST_LANES = { software: LAST_ROWS, hardware: 16384 };
+
+/** How many invocations sum up `count` rows of a loss, each a bounded number of them, enough of them to fill the adapter. */
+export function lanesOf({ software }: Pick<Device, 'software'>, count: number): number {
+  return Math.min(count, Math.max(FEWEST_LANES[software ? 'software' : 'hardware'], ceilDiv(count, 32)));
 }
 
 function columns(rec: Recording, name: string, x: Tensor, shape: readonly number[], factor: number): Tensor {

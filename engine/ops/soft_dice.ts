@@ -67,7 +67,7 @@ function fused(
 ): { loss?: Tensor; ce?: Tensor; dice: Tensor } {
   const kernels: SoftDiceKernelOptions = { classes: channels(logits), squared, crossEntropy, weighted: !!weights };
   const count = rows(logits);
-  const lanes = lanesOf(count);
+  const lanes = lanesOf(rec.device, count);
   const width = 4 * softDiceUnits(kernels);
   const partial = rec.tensor([lanes, width], 'soft_dice_partial');
   const per = weights && { per_weight: rowsPerWeight('softDice', logits, weights) };

@@ -16,7 +16,7 @@ export function softmaxMse(rec: Recording, logits: Tensor, target: Tensor): Tens
     );
   }
   const [classes, count, elements] = [channels(logits), rows(logits), product(logits.shape)];
-  const lanes = lanesOf(count);
+  const lanes = lanesOf(rec.device, count);
   const partial = rec.tensor([lanes, 1], 'softmax_mse_partial');
   rec.dispatch(softmaxMseKernel(classes), { logits, q: target, y: partial }, { rows: count, lanes }, lanes);
   const loss = sumAllInto(rec, partial, rec.tensor([1], 'softmax_mse'), 1 / elements);

@@ -31,6 +31,23 @@ var<workgroup> lane_counts: array<f32, ${lanes}>;`,
   };
 };
 
+/** Of `lowest` and `highest`, vec4f each: the smallest and the largest. */
+export const rangeTree = (lanes: number): LaneTree => {
+  const keep = wgsl`
+      lane_lowest[lane] = lowest;
+      lane_highest[lane] = highest;`;
+  const widen = wgsl`
+      lowest = min(lowest, lane_lowest[lane + stride]);
+      highest = max(highest, lane_highest[lane + stride]);
+      ${keep}`;
+  return {
+    memory: wgsl`
+var<workgroup> lane_lowest: array<vec4f, ${lanes}>;
+var<workgroup> lane_highest: array<vec4f, ${lanes}>;`,
+    merge: (last) => keep + tree(lanes, widen, last),
+  };
+};
+
 /** Of `sum` and `dot`, vec4f each, added up. */
 export const sumsTree = (lanes: number): LaneTree => {
   const keep = wgsl`
