@@ -1,38 +1,44 @@
-import { storedBytes, type Tensor } from './tensor.ts';
+import { overlap, type Storage, type Tensor } from './tensor.ts';
 
 /** Several pieces of work that one dispatch can do, put off until a command uses what one of them writes, or to the end. */
 export interface Batch {
-  /** What it will write so far, behind the commands that there are by then. */
+  /** Tensors that hold what they should only once it is written. */
   readonly outputs: readonly Tensor[];
-  /** Appends its commands. */
+  /** Appends its command. */
   write(): void;
 }
 
-/** The batches of a recording that wait, each under an object that says what belongs together. */
-export class Batches {
-  private readonly waiting = new Map<object, Batch>();
+interface Waiting {
+  readonly kind: string;
+  readonly storage: Storage;
+  readonly batch: Batch;
+}
 
-  /** The one that waits under `key`, or a new one. */
-  under<B extends Batch>(key: object, create: () => B): B {
-    const batch = this.waiting.get(key) ?? create();
-    this.waiting.set(key, batch);
-    return batch as B;
+/** The batches of a recording that wait: of each kind one for a storage. */
+export class Batches {
+  private waiting: readonly Waiting[] = [];
+
+  /** The one of this kind that waits for a storage, or a new one. */
+  under<B extends Batch>(kind: string, storage: Storage, create: () => B): B {
+    const found = this.waiting.find((other) => other.kind === kind && other.storage === storage);
+    if (found) return found.batch as B;
+    const batch = create();
+    this.waiting = [...this.waiting, { kind, storage, batch }];
+    return batch;
   }
 
   /** Writes every batch that writes into the bytes of `t`, or all. */
   settle(t?: Tensor): void {
-    for (const [key, batch] of this.waiting) {
-      if (!t || batch.outputs.some((output) => overlap(output, t))) this.write(key);
+    for (const { batch } of this.waiting) {
+      if (!t || batch.outputs.some((output) => overlap(output, t))) this.write(batch);
     }
   }
 
-  write(key: object): void {
-    const batch = this.waiting.get(key);
-    this.waiting.delete(key);
-    batch?.write();
+  /** Writes a batch, unless that is done already. */
+  write(batch: Batch): void {
+    const others = this.waiting.filter((other) => other.batch !== batch);
+    if (others.length === this.waiting.length) return;
+    this.waiting = others;
+    batch.write();
   }
-}
-
-function overlap(a: Tensor, b: Tensor): boolean {
-  return a.storage === b.storage && a.offset < b.offset + storedBytes(b) && b.offset < a.offset + storedBytes(a);
 }

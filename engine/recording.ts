@@ -167,11 +167,9 @@ export class Recording {
     });
   }
 
-  /** Records in front of all commands what follows from persistent tensors alone, which no command has written. */
-  inFront(record: () => void): void {
-    const behind = this.commands.splice(0);
-    record();
-    this.commands.push(...behind);
+  /** Moves the last command in front of all others: one that follows from persistent tensors alone, as they are before all of them. */
+  moveToFront(): void {
+    this.commands.unshift(...this.commands.splice(-1));
   }
 
   copy(from: Tensor, to: Tensor): void {
@@ -272,8 +270,8 @@ export class Recording {
 
   /** One line a command: kernel, groups, what it reads and writes. */
   toString(): string {
-    const lines = this.commands.map((command, i) => `${String(i).padStart(4)} ${commandText(command)}`);
     const { bytes, slots, unsharedBytes } = this.plan();
+    const lines = this.commands.map((command, i) => `${String(i).padStart(4)} ${commandText(command)}`);
     return [...lines, `${bytes} bytes in ${slots.length} buffers (${unsharedBytes} unshared)`].join('\n');
   }
 

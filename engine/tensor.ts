@@ -28,6 +28,8 @@ export interface Tensor {
   readonly requiresGrad: boolean;
   /** Where the gradient of a leaf goes; set for trainable parameters only. */
   readonly grad?: Tensor;
+  /** Of a tensor that stands for several (spanOf): those, which are all that is used of it. */
+  readonly parts?: readonly Tensor[];
 }
 
 /** Elements as stored, padding included. */
@@ -41,6 +43,24 @@ export function storedBytes(t: Tensor): number {
 
 export function elementBytes(dtype: Dtype): number {
   return dtype === 'bf16' ? 2 : 4;
+}
+
+/** The bytes from the first to the last of some tensors of one storage and dtype, for commands that use them all. */
+export function spanOf(tensors: readonly Tensor[]): Tensor {
+  const parts = [...new Set(tensors)];
+  const [{ dtype, storage, label }] = parts;
+  const offset = Math.min(...parts.map((t) => t.offset));
+  const bytes = Math.max(...parts.map((t) => t.offset + storedBytes(t))) - offset;
+  const elements = bytes / elementBytes(dtype);
+  return {
+    label: parts.length > 1 ? `${label} and ${parts.length - 1} more` : label,
+    ...{ shape: [elements], pitch: elements, dtype, storage, offset, requiresGrad: false, parts },
+  };
+}
+
+/** Whether two tensors have bytes in common. */
+export function overlap(a: Tensor, b: Tensor): boolean {
+  return a.storage === b.storage && a.offset < b.offset + storedBytes(b) && b.offset < a.offset + storedBytes(a);
 }
 
 /** Product of all axes but the last: voxels of a volume, rows of a matrix. */

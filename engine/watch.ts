@@ -3,7 +3,7 @@ import type { Command } from './command.ts';
 import type { Program } from './program.ts';
 import { Recording } from './recording.ts';
 import { ceilDiv, formatShape } from './shape.ts';
-import { type Storage, storedBytes, type Tensor } from './tensor.ts';
+import { overlap, type Storage, storedBytes, type Tensor } from './tensor.ts';
 
 /** The first tensor of a run that holds a NaN or an infinity. */
 export interface NonFinite {
@@ -109,14 +109,16 @@ function readBy(command: Command): Tensor[] {
   const { kernel, tensors } = command;
   return kernel.bindings
     .filter(({ access }) => access === 'read' || access === 'uniform')
-    .map(({ name }) => tensors[name]);
+    .flatMap(({ name }) => tensors[name].parts ?? tensors[name]);
 }
 
 function writtenBy(command: Command): Tensor[] {
   if (command.kind === 'copy') return [command.to];
   if (command.kind === 'clear') return [command.tensor];
   const { kernel, tensors } = command;
-  return kernel.bindings.filter(({ access }) => access === 'read_write').map(({ name }) => tensors[name]);
+  return kernel.bindings
+    .filter(({ access }) => access === 'read_write')
+    .flatMap(({ name }) => tensors[name].parts ?? tensors[name]);
 }
 
 /**
@@ -131,10 +133,6 @@ function continues(commands: readonly Command[], index: number, t: Tensor): bool
     if ([...readBy(later), ...writtenBy(later)].some((other) => overlap(t, other))) return false;
   }
   return false;
-}
-
-function overlap(a: Tensor, b: Tensor): boolean {
-  return a.storage === b.storage && a.offset < b.offset + storedBytes(b) && b.offset < a.offset + storedBytes(a);
 }
 
 function contains(a: Tensor, b: Tensor): boolean {

@@ -9,9 +9,12 @@ import { concat } from '../engine/ops/concat.ts';
 import { scale } from '../engine/ops/elementwise.ts';
 import { randomWords } from '../engine/ops/random_words.ts';
 import { diceCrossEntropy } from '../engine/ops/soft_dice.ts';
+import { sumPartials } from '../engine/ops/sum_partials.ts';
 import { Program } from '../engine/program.ts';
 import { Recording } from '../engine/recording.ts';
+import type { Triple } from '../engine/shape.ts';
 import { createStepCounters } from '../engine/step_counters.ts';
+import type { Tensor } from '../engine/tensor.ts';
 import { describeNonFinite, type NonFinite, watch } from '../engine/watch.ts';
 import { flatIndex, flatMain, wgsl } from '../shaders/shared/wgsl.ts';
 import { gpuTest, run, upload } from './harness.ts';
@@ -149,6 +152,38 @@ gpuTest(
       `'scale' [1, 4, 4, 4, 3] is the first to hold a NaN or an infinity: 'scale' (command ${at + 1}) wrote it from 'scale'`,
     );
   },
+);
+
+gpuTest(
+  'of gradients that are summed together none is blamed for what lies between them',
+  async (device) => {
+    const [before, between, behind] = [0, 1, 2].map((i) => ({ i, shape: [1, 1, 1, 4, 16] }));
+    const flat = device.tensor([3 * 64], 'gradients', { data: new Float32Array(3 * 64).fill(Number.NaN) });
+    const part = ({ i, shape }: typeof before): Tensor => ({
+      ...{ ...flat, label: `dw${i}`, shape, pitch: 16, offset: 256 * i },
+    });
+    const one: Triple = [1, 1, 1];
+    const volume = (channels: number) => device.tensor([1, 1, 1, 1, channels], 'volume');
+    const options = { kernel: one, stride: one, padding: [0, 0, 0] as Triple, x: volume(4), dy: volume(16) };
+    const sums = (values: Float64Array) => {
+      const rec = new Recording(device, 'sums');
+      for (const [i, dw] of [before, behind].entries()) {
+        const partial = device.tensor([2, 16, 4], `partial${i}`, {
+          dense: true,
+          data: i === 1 ? values : random([2, 16, 4], 1).data,
+        });
+        sumPartials(rec, partial, { ...options, dw: part(dw) });
+      }
+      rec.batches.settle();
+      rec.clear(part(between));
+      return rec;
+    };
+    assert.is(await firstOf(sums(random([2, 16, 4], 2).data)), undefined);
+    const large = new Float64Array(2 * 64).fill(3e38);
+    const found = (await firstOf(sums(large))) as NonFinite;
+    assert.equal([found.tensor, found.command], ['dw2', 'sum_partials_tree']);
+  },
+  { software: false },
 );
 
 gpuTest('an input is described as one', async (device) => {

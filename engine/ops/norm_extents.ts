@@ -23,9 +23,12 @@ export interface Extents {
   length: number;
 }
 
-/** By workgroups on GPUs; on CPUs, whose barriers are slow, by invocations. */
+/** Workgroups along an axis of a grid: trees have one for each sample. */
+const MOST_SAMPLES = 65535;
+
+/** By workgroups on GPUs; on CPUs, whose barriers are slow, and of very many samples by invocations. */
 export function extents(device: Device, x: Tensor, samples: number, size: number): Extents {
-  return device.software ? flatExtents(x, samples, size) : treeExtents(x, samples, size);
+  return device.software || samples > MOST_SAMPLES ? flatExtents(x, samples, size) : treeExtents(x, samples, size);
 }
 
 function whole(x: Tensor, samples: number, size: number) {

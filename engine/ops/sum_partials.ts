@@ -9,7 +9,7 @@ import {
 import type { Batch } from '../batch.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv } from '../shape.ts';
-import { channels, type Storage, storedBytes, type Tensor, vec4s } from '../tensor.ts';
+import { channels, spanOf, storedBytes, type Tensor, vec4s } from '../tensor.ts';
 import { taps, type WeightGradient } from './convolution.ts';
 
 /** Partial sums that may wait, in bytes: what they add to the memory of a step. */
@@ -48,12 +48,12 @@ export function sumPartials(
     ...{ count: taps(problem) * place.rows * place.quads, chunks, stride, ...place },
     ...{ tap_step: dw.shape[3] * dw.pitch, rows_padded: padded.cin, quads_padded: padded.cout / 4 },
   };
-  if (rec.device.software) {
+  if (rec.device.software || dw.dtype !== 'f32') {
     rec.dispatch(sumPartialsKernel({ scattered: swapped }), { partial, y: dw }, params, params.count);
     return;
   }
-  const batch = rec.batches.under(dw.storage, () => sumsInto(rec, dw.storage));
-  if (batch.add({ partial, dw, params })) rec.batches.write(dw.storage);
+  const batch = rec.batches.under('sums', dw.storage, () => sums(rec));
+  if (batch.add({ partial, dw, params })) rec.batches.write(batch);
 }
 
 interface Sum {
@@ -68,34 +68,29 @@ interface SumBatch extends Batch {
 }
 
 /** Sums into one storage, as sum_partials_tree computes them. */
-function sumsInto(rec: Recording, storage: Storage): SumBatch {
-  const sums: Sum[] = [];
+function sums(rec: Recording): SumBatch {
+  const all: Sum[] = [];
   const outputs: Tensor[] = [];
   let bytes = 0;
   return {
     outputs,
     add(sum) {
-      sums.push(sum);
+      all.push(sum);
       outputs.push(sum.dw);
       bytes += storedBytes(sum.partial);
-      return sums.length === MOST_SUMS || bytes >= MOST_BYTES;
+      return all.length === MOST_SUMS || bytes >= MOST_BYTES;
     },
     write() {
-      const first = Math.min(...outputs.map(({ offset }) => offset));
-      const values = Math.max(...outputs.map((dw) => dw.offset + storedBytes(dw) - first)) / 4;
-      const label = outputs.map((dw) => dw.label).join(', ');
-      const y: Tensor = {
-        ...{ label, shape: [values], pitch: values, dtype: 'f32', storage, offset: first, requiresGrad: false },
-      };
+      const y = spanOf(outputs);
       let end = 0;
-      const params = sums.map(({ dw, params: { count, chunks, to, ...rest } }) => {
+      const params = all.map(({ dw, params: { count, chunks, to, ...rest } }) => {
         const lanes = powerOfTwo(Math.min(MOST_LANES, chunks / LANE_CHUNKS));
         const width = Math.min(SUM_TREE_LANES / lanes, powerOfTwo(count));
         end += ceilDiv(count, width);
-        return { ...rest, count, chunks, to: to + (dw.offset - first) / 4, end, width };
+        return { ...rest, count, chunks, to: to + (dw.offset - y.offset) / 4, end, width };
       });
-      const partials = Object.fromEntries(sums.map(({ partial }, j) => [`partial_${j}`, partial]));
-      rec.dispatch(sumPartialsTreeKernel(sums.length), { y, ...partials }, sumTreeParams(params), end * SUM_TREE_LANES);
+      const partials = Object.fromEntries(all.map(({ partial }, j) => [`partial_${j}`, partial]));
+      rec.dispatch(sumPartialsTreeKernel(all.length), { y, ...partials }, sumTreeParams(params), end * SUM_TREE_LANES);
     },
   };
 }

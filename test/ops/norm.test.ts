@@ -179,6 +179,27 @@ gpuTest('only some gradients are asked for: the others cost nothing', async (dev
   assertClose('dbeta alone', got.dbeta, expected.dbeta, { terms: 64 });
 });
 
+gpuTest(
+  'more samples than a grid has workgroups along an axis are normalised too (kernels of GPUs)',
+  async (device) => {
+    const x = random([65537, 2, 4], 1);
+    const dy = random(x.shape, 9);
+    const { gamma, beta } = affineOf(4);
+    const expected = reference.instanceNormGrad(x, gamma, dy);
+    const got = await compute(device, (rec) => {
+      const leaf = upload(device, x, 'x');
+      const dx = device.tensor(x.shape, 'dx');
+      const affine = [gamma, beta].map((value, i) => upload(device, value, `${i}`, { grad: false }));
+      const y = instanceNorm(rec, { ...leaf, grad: dx }, affine[0], affine[1]);
+      rec.backward(y, { seed: upload(device, dy, 'dy', { grad: false }) });
+      return { y, dx };
+    });
+    assertClose('y', got.y, reference.instanceNorm(x, gamma, beta).y);
+    assertClose('dx', got.dx, expected.dx, { terms: 64 });
+  },
+  { software: false },
+);
+
 gpuTest('batch norm moves the running statistics as PyTorch does, each time it runs', async (device) => {
   const x = random([2, 5, 7, 6, 3], 1);
   const before = { mean: random([3], 5), variance: dense([3], [0.5, 1, 2]) };

@@ -1,11 +1,15 @@
 /** Weights as matrices of float16: where every value goes, in one dispatch in front of all commands. */
+import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { Device } from '../../engine/device.ts';
+import { dryGpu } from '../../engine/dry_gpu.ts';
 import type { Convolution } from '../../engine/ops/convolution.ts';
 import { packedMatrices } from '../../engine/ops/packed_matrices.ts';
+import { sumPartials } from '../../engine/ops/sum_partials.ts';
 import { Program } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
 import { ceilDiv, padChannels, product } from '../../engine/shape.ts';
-import { channels, storedElements, type Tensor, toStored } from '../../engine/tensor.ts';
+import { channels, storedBytes, storedElements, type Tensor, toStored } from '../../engine/tensor.ts';
 import { gpuTest, run } from '../harness.ts';
 import { type Dense, halves } from '../reference/dense.ts';
 import { emulated, UNLIKE } from './matrix_emulation.ts';
@@ -105,5 +109,59 @@ gpuTest(
   },
   { software: false, matrixUnit: UNLIKE, wrap: (gpu) => emulated(gpu, UNLIKE) },
 );
+
+gpuTest(
+  'weights that sums have yet to be written into are packed behind those',
+  async (device) => {
+    const c: Case = { shape: [1, 1, 1, 16, 4], blocks: 1 };
+    const dw = device.tensor(c.shape, 'dw');
+    const w = halves([...c.shape], 3);
+    const partial = device.tensor([1, 16, 4], 'partial', { dense: true, data: w.data });
+    const rec = new Recording(device, 'packing');
+    const volume = (channels: number) => device.tensor([1, 1, 1, 1, channels], 'volume');
+    const geometry = { kernel: [1, 1, 1], stride: [1, 1, 1], padding: [0, 0, 0] } as const;
+    sumPartials(rec, partial, { ...geometry, x: volume(16), dy: volume(4), dw });
+    const packed = rec.keep(packedMatrices(rec, problemOf(rec, c, dw), UNLIKE, c.blocks));
+    const program = await Program.create(rec);
+    program.run();
+    assert.equal(decoded(await program.read(packed)), expectationOf(c, w));
+    program.destroy();
+  },
+  { software: false, matrixUnit: UNLIKE, wrap: (gpu) => emulated(gpu, UNLIKE) },
+);
+
+const BYTES = 2 ** 20;
+const LIMITS = {
+  ...{ maxBufferSize: BYTES, maxStorageBufferBindingSize: BYTES, maxComputeWorkgroupsPerDimension: 65535 },
+  ...{ minUniformBufferOffsetAlignment: 256, maxUniformBufferBindingSize: 65536 },
+} as unknown as GPUSupportedLimits;
+
+test('a dispatch packs no more than bindings hold; weights alone that are too large are refused', () => {
+  const device = new Device(dryGpu(LIMITS), { software: false, matrixUnit: UNLIKE });
+  const pack = (shape: Case['shape'], count: number, blocks = 4) => {
+    const rec = new Recording(device, 'packing');
+    const w = device.tensor(shape, 'w');
+    const packed = Array.from({ length: count }, () =>
+      packedMatrices(rec, problemOf(rec, { shape, blocks }, w), UNLIKE, blocks),
+    );
+    rec.plan();
+    const dispatches = rec.commands.map((command) => {
+      if (command.kind !== 'dispatch') throw new Error(command.kind);
+      const { kernel, tensors } = command;
+      return { params: 4 * kernel.params.length, bytes: storedBytes(tensors.out), storage: tensors.out.storage };
+    });
+    for (const { params, bytes, storage } of dispatches) {
+      assert.ok(params <= LIMITS.maxUniformBufferBindingSize && bytes <= BYTES && bytes === storage.bytes);
+    }
+    for (const t of packed) {
+      assert.ok(t.offset + storedBytes(t) <= t.storage.bytes);
+      assert.ok(dispatches.some(({ storage }) => storage === t.storage));
+    }
+    return dispatches.length;
+  };
+  assert.is(pack([1, 1, 3, 16, 16], 1600), 7, 'parameters');
+  assert.is(pack([3, 3, 3, 64, 16], 57), 4, 'bytes');
+  assert.throws(() => pack([3, 3, 3, 16, 16], 1, 400), /'w.packed'.* needs .* bytes .* allows 1048576/);
+});
 
 run();

@@ -147,6 +147,43 @@ gpuTest(
 );
 
 gpuTest(
+  'what waits is printed with the rest of a recording',
+  async (device) => {
+    const c = CASES[0];
+    const partial = upload(device, { shape: [2, 27 * 8 * 3, 4], data: partialsOf(c, 0).data }, 'partial');
+    const rec = new Recording(device, 'sums');
+    for (const label of ['first', 'second'])
+      sumPartials(rec, partial, problemOf(device, c, device.tensor(shapeOf(c), label)));
+    const lines = rec.toString().split('\n');
+    assert.is(lines.filter((line) => line.includes('sum_partials_tree')).length, 2);
+  },
+  { ...traits, software: false },
+);
+
+for (const software of [false, true]) {
+  gpuTest(
+    `a gradient in bfloat16 is that in float32, rounded (kernels of ${software ? 'software adapters' : 'GPUs'})`,
+    async (device) => {
+      const c = CASES[1];
+      const partial = upload(device, { shape: [c.chunks, 27 * 4 * 2, 4], data: partialsOf(c, 1).data }, 'partial');
+      const grads = (['f32', 'bf16'] as const).map((dtype) => device.tensor(shapeOf(c), dtype, { dtype }));
+      const rec = new Recording(device, 'sums');
+      for (const dw of grads) sumPartials(rec, partial, problemOf(device, c, dw));
+      const program = await Program.create(rec);
+      program.run();
+      const [full, half] = (await Promise.all(grads.map((dw) => program.read(dw)))) as Float32Array[];
+      // Both round to the same neighbour or, where sums of another order lie on its other side, to the next.
+      full.forEach((value, i) => {
+        const allowed = 2 ** -7 * Math.abs(value) + 1e-5;
+        assert.ok(Math.abs(half[i] - value) <= allowed, `${i}: ${half[i]}, float32 ${value}`);
+      });
+      program.destroy();
+    },
+    { ...traits, software },
+  );
+}
+
+gpuTest(
   'no more waits than the memory of a step has room for',
   async (device) => {
     const rec = new Recording(device, 'sums');
