@@ -97,8 +97,10 @@ export function differentiable(device: Device, op: Differentiable): KernelCase {
       record(rec) {
         const inputs = values.map((t, i) => (leaves.includes(i) ? { ...t, requiresGrad: true, grad: grads[i] } : t));
         const y = op.record(rec, inputs);
-        const from = rec.commands.length;
+        const last = rec.commands[rec.commands.length - 1];
         rec.backward(y, { seed: dy, leaves: leaves.map((i) => inputs[i]) });
+        // Commands may have come in front of all.
+        const from = rec.commands.indexOf(last) + 1;
         const checked = leaves.map((i) => ({
           ...{ label: `d${op.inputs[i].label}`, tensor: grads[i] as Tensor },
           expected: () => op.expected.gradient(i, dyValues),

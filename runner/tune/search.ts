@@ -174,6 +174,7 @@ async function compileAhead(device: Device, ways: readonly Way<unknown>[], probl
 async function createKernels(device: Device, way: Way<unknown>, problem: unknown): Promise<void> {
   const rec = new Recording(device, way.name);
   way.record(rec, problem);
+  rec.batches.settle();
   const kernels = new Set(rec.commands.flatMap((command) => (command.kind === 'dispatch' ? [command.kernel] : [])));
   await Promise.all([...kernels].map((kernel) => device.pipeline(kernel)));
 }

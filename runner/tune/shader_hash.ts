@@ -9,6 +9,7 @@ export function shaderHash(dry: Device, way: Way<unknown>, data: ProblemData): s
   const rec = new Recording(dry, way.name);
   const problem = problemOf(data, (shape, label, options) => dry.tensor(shape, label, options));
   way.record(rec, problem);
+  rec.batches.settle();
   const codes = rec.commands.flatMap((command) => (command.kind === 'dispatch' ? [command.kernel.code] : []));
   return textHash([...new Set(codes)].join('\n'));
 }

@@ -21,23 +21,28 @@ export interface Trial {
 /** Errors: FitError where the way has no room, GpuValidationError where the driver refuses a kernel. */
 export async function createTrial(device: Device, way: Way<unknown>, problem: unknown, output: Tensor): Promise<Trial> {
   const rec = new Recording(device, `tune ${way.name}`);
-  // What a way leaves out must not be what another one left there.
-  rec.clear(output);
   way.record(rec, problem);
   const program = await Program.create(rec);
-  const part = { from: 1, to: rec.commands.length };
   return {
-    ...{ way, commands: part.to - part.from },
+    ...{ way, commands: rec.commands.length },
     result() {
+      // What a way leaves out must not be what another one left there.
+      clear(device, output);
       program.run();
       return sampled(device, output);
     },
     async time(clock, runs) {
-      const { ms, wallMs } = await clock.measure(program, { ...part, times: runs });
+      const { ms, wallMs } = await clock.measure(program, { times: runs });
       return { ms: ms / runs, wallMs: wallMs / runs };
     },
     destroy: () => program.destroy(),
   };
+}
+
+function clear(device: Device, t: Tensor): void {
+  const encoder = device.gpu.createCommandEncoder();
+  encoder.clearBuffer(t.storage.buffer as GPUBuffer, t.offset, storedBytes(t));
+  device.gpu.queue.submit([encoder.finish()]);
 }
 
 export interface Comparison {

@@ -2,12 +2,14 @@
 import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.ts';
 import { scale } from '../../engine/ops/elementwise.ts';
+import { Recording } from '../../engine/recording.ts';
 import { differentiable, type KernelOp, noiseInput } from '../../runner/bench/case.ts';
 import { createClock } from '../../runner/bench/clock.ts';
 import { benchKernels, rowName } from '../../runner/bench/kernels.ts';
 import { OPS } from '../../runner/bench/ops.ts';
 import { KERNEL_OPS, type KernelShape } from '../../runner/bench/shapes.ts';
 import { gpuTest, run } from '../harness.ts';
+import { emulated, UNLIKE } from '../ops/matrix_emulation.ts';
 import { TINY } from './tiny_shapes.ts';
 
 const EFFORT = { sampleMs: 0, samples: 1, budgetMs: Infinity };
@@ -48,6 +50,29 @@ for (const software of [true, false])
     },
     { software },
   );
+
+gpuTest(
+  'what is timed of a gradient is that gradient, whatever is moved in front of all commands',
+  async (device) => {
+    const shape: KernelShape = { op: 'conv3d_f16', name: 'matrices', input: [1, 8, 8, 8, 16], out: 16 };
+    const { passes, destroy } = OPS.conv3d_f16(device, shape);
+    const timed = passes.map((pass) => {
+      const rec = new Recording(device, pass.name);
+      const { from } = pass.record(rec);
+      rec.plan();
+      return rec.commands
+        .slice(from)
+        .map((command) => (command.kind === 'dispatch' ? command.kernel.name : command.kind));
+    });
+    assert.equal(timed, [
+      ['pack_weights_matrix', 'conv3d_matrix_333'],
+      ['conv3d_matrix_333'],
+      ['conv3d_grad_weight_matrix_333', 'sum_partials_tree'],
+    ]);
+    destroy();
+  },
+  { software: false, matrixUnit: UNLIKE, wrap: (gpu) => emulated(gpu, UNLIKE) },
+);
 
 /** y = 2 x, whose kernel is off by `forward` and `backward`, both 1 where it is right. */
 const doubling =

@@ -1,16 +1,24 @@
 /** Ways are checked, timed and remembered; a wrong one is never taken. */
 import * as assert from 'uvu/assert';
 import { Device } from '../../engine/device.ts';
+import { dryGpu } from '../../engine/dry_gpu.ts';
 import { conv3d } from '../../engine/ops/conv3d.ts';
-import { CONV3D } from '../../engine/ops/conv3d_ways.ts';
+import { CONV3D, CONV3D_GRAD_WEIGHT } from '../../engine/ops/conv3d_ways.ts';
+import type { Convolution, WeightGradient } from '../../engine/ops/convolution.ts';
 import { compute } from '../../engine/program.ts';
+import { Recording } from '../../engine/recording.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import { createClock } from '../../runner/bench/clock.ts';
+import { type Way, wayFor } from '../../engine/ways.ts';
+import { type Clock, createClock } from '../../runner/bench/clock.ts';
+import { dataOf } from '../../runner/tune/problem_data.ts';
+import { shaderHash, textHash } from '../../runner/tune/shader_hash.ts';
+import { createTrial } from '../../runner/tune/trial.ts';
 import { TUNABLES, type Tunable } from '../../runner/tune/tunables.ts';
 import { type TuneRow, tune } from '../../runner/tune/tune.ts';
 import { openTuning } from '../../runner/tune/tuning.ts';
 import { assertClose } from '../compare.ts';
 import { gpuTest, run, upload } from '../harness.ts';
+import { emulated, UNLIKE } from '../ops/matrix_emulation.ts';
 import { random } from '../reference/dense.ts';
 import { adapterOf, IDENTITY, memoryStore, oneProblem, PLAIN, record, withOther } from './parts.ts';
 
@@ -116,6 +124,52 @@ gpuTest(
     assert.match(row?.wrong[0].why ?? '', /does not compile/);
   },
 );
+
+gpuTest(
+  'a trial times what a way records and nothing else, wherever that ends up',
+  async (device) => {
+    const [x, w] = [device.tensor([1, 8, 8, 8, 16], 'x'), device.tensor([3, 3, 3, 16, 16], 'w')];
+    const y = device.tensor([1, 8, 8, 8, 16], 'y', { data: new Float32Array(8 ** 3 * 16).fill(7) });
+    const geometry = { kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1], products: 'f16' } as const;
+    const problem: Convolution = { ...geometry, x, w, y, transpose: false, flip: false };
+    const way = wayFor(device, CONV3D, problem) as Way<unknown>;
+    assert.match(way.name, /^matrix/);
+    const trial = await createTrial(device, way, problem, y);
+    const parts: unknown[] = [];
+    const measure: Clock['measure'] = async (_, part) => {
+      parts.push(part);
+      return { ms: 1, wallMs: 1 };
+    };
+    await trial.time({ kind: 'wall clock', measure, destroy: () => undefined }, 5);
+    assert.equal([trial.commands, parts], [2, [{ times: 5 }]]);
+    assert.ok((await trial.result()).every((value) => value === 0));
+    trial.destroy();
+
+    const idle = await createTrial(device, { ...way, record: () => undefined }, problem, y);
+    device.writeStored(y, new Float32Array(8 ** 3 * 16).fill(7));
+    assert.ok(
+      (await idle.result()).every((value) => value === 0),
+      'what was there before is no result',
+    );
+    idle.destroy();
+  },
+  { software: false, matrixUnit: UNLIKE, wrap: (gpu) => emulated(gpu, UNLIKE) },
+);
+
+gpuTest('the checksum of a way covers the shaders of what it leaves to a batch', async (device) => {
+  const dry = new Device(dryGpu(device.limits), { software: false });
+  const volume = dry.tensor([1, 4, 4, 4, 8], 'volume');
+  const dw = dry.tensor([3, 3, 3, 8, 8], 'dw');
+  const geometry = { kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] } as const;
+  const problem: WeightGradient = { ...geometry, x: volume, dy: volume, dw };
+  const way = wayFor(dry, CONV3D_GRAD_WEIGHT, problem) as Way<unknown>;
+  const rec = new Recording(dry, 'gradient');
+  way.record(rec, problem);
+  rec.plan();
+  const codes = rec.commands.flatMap((command) => (command.kind === 'dispatch' ? [command.kernel.code] : []));
+  assert.is(codes.length, 2);
+  assert.is(shaderHash(dry, way, dataOf(problem)), textHash(codes.join('\n')));
+});
 
 gpuTest('stopped, nothing is half known', async (device) => {
   const { row, store } = await tuneOne(device, [laborious(1)], memoryStore(), { signal: AbortSignal.abort() });
