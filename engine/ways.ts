@@ -25,7 +25,7 @@ export interface Choice<Problem> {
   /** All ways. */
   readonly ways: readonly Way<Problem>[];
   key(problem: Problem): string;
-  /** The ways to take without tuning, the best first; the last serves every problem. */
+  /** The ways to take without tuning, the best first; one of them serves every problem. */
   usual(device: Device, problem: Problem): readonly Way<Problem>[];
 }
 

@@ -15,7 +15,7 @@ import { taps, type WeightGradient } from './convolution.ts';
 /** Partial sums that may wait, in bytes: what they add to the memory of a step. */
 const MOST_BYTES = 64 * 1024 * 1024;
 
-/** Chunks that one invocation adds up, where there are so many; a workgroup shares the chunks of a vec4 among so many lanes. */
+/** Chunks that a lane adds up, until a vec4 has so many lanes that each has to take more. */
 const LANE_CHUNKS = 12;
 const MOST_LANES = 128;
 
