@@ -1,4 +1,4 @@
-import { packWeightsKernel } from '../../shaders/conv3d.wgsl.ts';
+import { packWeightsKernel } from '../../shaders/pack_weights.wgsl.ts';
 import { ShapeError } from '../errors.ts';
 import type { Recording } from '../recording.ts';
 import { formatShape, product, type Triple, triple } from '../shape.ts';
@@ -115,7 +115,7 @@ export const weightsOf = (problem: Convolution) => ({
   inputs: problem.transpose ? channels(problem.y) : problem.w.shape[3],
 });
 
-/** Rearranges weights [taps, Cin, Cout] into slices of vec4 columns (shaders/conv3d.wgsl.ts, pack_weights). */
+/** Rearranges weights [taps, Cin, Cout] into slices of vec4 columns (shaders/pack_weights.wgsl.ts). */
 export function packWeights(
   rec: Recording,
   w: Tensor,

@@ -1,5 +1,5 @@
-import { packWeightsKernel } from '../../shaders/conv3d.wgsl.ts';
 import { BLOCK, MATMUL_WINDOW_ROWS, matmulWindowsKernel } from '../../shaders/matmul_windows.wgsl.ts';
+import { packWeightsKernel } from '../../shaders/pack_weights.wgsl.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv } from '../shape.ts';
 import { channels, rows, type Tensor, vec4s } from '../tensor.ts';
