@@ -1,5 +1,4 @@
 import { tree } from './tree.ts';
-import { wgsl } from './wgsl.ts';
 
 /**
  * What the lanes of a workgroup hold, put together pairwise through workgroup memory (shared/tree.ts). In WGSL `lane` is the
@@ -12,55 +11,48 @@ export interface LaneTree {
   readonly merge: (last?: string) => string;
 }
 
-/** Of `mine`, Moments (shared/moments.ts) of disjoint values. */
-export const momentsTree = (lanes: number): LaneTree => {
-  const keep = wgsl`
-      lane_means[lane] = mine.mean;
-      lane_m2s[lane] = mine.m2;
-      lane_counts[lane] = mine.count;`;
-  const mergeLane = wgsl`
-      let other = lane + stride;
-      mine = merge(mine, Moments(lane_means[other], lane_m2s[other], lane_counts[other]));
-      ${keep}`;
+/** Values of a lane: in WGSL, the array of workgroup memory that keeps them, and their type. */
+type Held = readonly [value: string, array: string, type: 'vec4f' | 'f32'];
+
+/** `combine`: statements that add to a lane's values those that are kept at `lane + stride`. */
+function laneTree(lanes: number, held: readonly Held[], combine: string): LaneTree {
+  const keep = held.map(([value, array]) => `${array}[lane] = ${value};`).join('\n');
   return {
-    memory: wgsl`
-var<workgroup> lane_means: array<vec4f, ${lanes}>;
-var<workgroup> lane_m2s: array<vec4f, ${lanes}>;
-var<workgroup> lane_counts: array<f32, ${lanes}>;`,
-    merge: (last) => keep + tree(lanes, mergeLane, last),
+    memory: held.map(([, array, type]) => `var<workgroup> ${array}: array<${type}, ${lanes}>;`).join('\n'),
+    merge: (last) => keep + tree(lanes, `${combine}\n${keep}`, last),
   };
-};
+}
+
+/** Of `mine`, Moments (shared/moments.ts) of disjoint values. */
+export const momentsTree = (lanes: number): LaneTree =>
+  laneTree(
+    lanes,
+    [
+      ['mine.mean', 'lane_means', 'vec4f'],
+      ['mine.m2', 'lane_m2s', 'vec4f'],
+      ['mine.count', 'lane_counts', 'f32'],
+    ],
+    'let other = lane + stride; mine = merge(mine, Moments(lane_means[other], lane_m2s[other], lane_counts[other]));',
+  );
 
 /** Of `lowest` and `highest`, vec4f each: the smallest and the largest. */
-export const rangeTree = (lanes: number): LaneTree => {
-  const keep = wgsl`
-      lane_lowest[lane] = lowest;
-      lane_highest[lane] = highest;`;
-  const widen = wgsl`
-      lowest = min(lowest, lane_lowest[lane + stride]);
-      highest = max(highest, lane_highest[lane + stride]);
-      ${keep}`;
-  return {
-    memory: wgsl`
-var<workgroup> lane_lowest: array<vec4f, ${lanes}>;
-var<workgroup> lane_highest: array<vec4f, ${lanes}>;`,
-    merge: (last) => keep + tree(lanes, widen, last),
-  };
-};
+export const rangeTree = (lanes: number): LaneTree =>
+  laneTree(
+    lanes,
+    [
+      ['lowest', 'lane_lowest', 'vec4f'],
+      ['highest', 'lane_highest', 'vec4f'],
+    ],
+    'lowest = min(lowest, lane_lowest[lane + stride]); highest = max(highest, lane_highest[lane + stride]);',
+  );
 
 /** Of `sum` and `dot`, vec4f each, added up. */
-export const sumsTree = (lanes: number): LaneTree => {
-  const keep = wgsl`
-      lane_sums[lane] = sum;
-      lane_dots[lane] = dot;`;
-  const addLane = wgsl`
-      sum += lane_sums[lane + stride];
-      dot += lane_dots[lane + stride];
-      ${keep}`;
-  return {
-    memory: wgsl`
-var<workgroup> lane_sums: array<vec4f, ${lanes}>;
-var<workgroup> lane_dots: array<vec4f, ${lanes}>;`,
-    merge: (last) => keep + tree(lanes, addLane, last),
-  };
-};
+export const sumsTree = (lanes: number): LaneTree =>
+  laneTree(
+    lanes,
+    [
+      ['sum', 'lane_sums', 'vec4f'],
+      ['dot', 'lane_dots', 'vec4f'],
+    ],
+    'sum += lane_sums[lane + stride]; dot += lane_dots[lane + stride];',
+  );

@@ -6,7 +6,7 @@ import { sumWithMoments } from '../../engine/ops/norm_passes.ts';
 import { compute } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
 import type { Tensor } from '../../engine/tensor.ts';
-import { assertClose } from '../compare.ts';
+import { assertClose, type Tolerance } from '../compare.ts';
 import { checkOp, gpuTest, run, upload } from '../harness.ts';
 import { checkPadding } from '../padding.ts';
 import { type Dense, dense, random } from '../reference/dense.ts';
@@ -260,20 +260,31 @@ bothWays('a constant channel becomes beta, not infinity', async (device) => {
   assertClose('y', y, { shape: x.shape, data: Float64Array.from({ length: 120 }, (_, i) => beta.data[i % 2]) });
 });
 
+type Kind = ReturnType<(typeof kinds)[keyof typeof kinds]>;
+
+/** Without an activation, forward and every gradient. */
+function checkNorm(
+  device: Device,
+  { op, forward, grad }: Kind,
+  inputs: Record<'x' | 'gamma' | 'beta', Dense>,
+  tolerance: Tolerance,
+): Promise<void> {
+  const { x, gamma, beta } = inputs;
+  return checkOp(device, 'norm', {
+    ...{ inputs, expected: forward(x, gamma, beta), tolerance },
+    op: (rec, t) => op(rec, t),
+    gradients: (dy) => {
+      const { dx, dgamma, dbeta } = grad(x, gamma, dy);
+      return { x: dx, gamma: dgamma, beta: dbeta };
+    },
+  });
+}
+
 bothWays('a big volume, instance and group: several merging stages', async (device) => {
   const x = random([1, 40, 56, 56, 16], 1);
   const { gamma, beta } = affineOf(16);
   for (const kind of [kinds.instance(16), kinds.group(16)]) {
-    await checkOp(device, 'big norm', {
-      inputs: { x, gamma, beta },
-      op: (rec, t) => kind.op(rec, t),
-      expected: kind.forward(x, gamma, beta),
-      gradients: (dy) => {
-        const { dx, dgamma, dbeta } = kind.grad(x, gamma, dy);
-        return { x: dx, gamma: dgamma, beta: dbeta };
-      },
-      tolerance: { terms: 256 },
-    });
+    await checkNorm(device, kind, { x, gamma, beta }, { terms: 256 });
   }
 });
 
@@ -293,16 +304,7 @@ for (const [shape, mean] of [
     // A mean is off by half a step of float32, and every normalised value with it.
     const absolute = 1e-5 + 2 ** -22 * Math.abs(mean);
     for (const kind of [kinds.instance(channels), kinds.batch(channels)]) {
-      await checkOp(device, 'norm', {
-        inputs: { x, gamma, beta },
-        op: (rec, t) => kind.op(rec, t),
-        expected: kind.forward(x, gamma, beta),
-        gradients: (dy) => {
-          const { dx, dgamma, dbeta } = kind.grad(x, gamma, dy);
-          return { x: dx, gamma: dgamma, beta: dbeta };
-        },
-        tolerance: { absolute, terms: 64 * (1 + Math.abs(mean)) },
-      });
+      await checkNorm(device, kind, { x, gamma, beta }, { absolute, terms: 64 * (1 + Math.abs(mean)) });
     }
   });
 
