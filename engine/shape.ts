@@ -41,3 +41,8 @@ export function convTransposeExtent(size: number, kernel: number, stride: number
 export function triple(value: number | Triple): Triple {
   return typeof value === 'number' ? [value, value, value] : value;
 }
+
+/** The least power of two, 1 at least, that is not below x. */
+export function powerOfTwo(x: number): number {
+  return 2 ** Math.max(0, Math.ceil(Math.log2(x)));
+}

@@ -1,15 +1,12 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
+import { sumTree } from './shared/lane_trees.ts';
 import { stridedSum } from './shared/strided_sum.ts';
-import { tree } from './shared/tree.ts';
 import { wgsl } from './shared/wgsl.ts';
 
 /** Invocations of a workgroup; a power of two. */
 export const COLUMN_TREE_LANES = 256;
 
-const addLane = wgsl`
-      sum += lane_sums[lane + stride];
-      lane_sums[lane] = sum;
-`;
+const lanes = sumTree(COLUMN_TREE_LANES);
 
 /**
  * column_tree: y[group, chunk, c] = factor * sum of x[group, row, c] over the `length` rows of a chunk, fewer in the last; for
@@ -30,7 +27,7 @@ struct Params { rows: u32, length: u32, chunks: u32, pitch: u32, width: u32, fac
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> x: array<vec4f>;
 @group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
-var<workgroup> lane_sums: array<vec4f, ${COLUMN_TREE_LANES}>;
+${lanes.memory}
 ${stridedSum()}
 @compute @workgroup_size(${COLUMN_TREE_LANES})
 fn main(@builtin(workgroup_id) at: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
@@ -41,8 +38,7 @@ fn main(@builtin(workgroup_id) at: vec3<u32>, @builtin(local_invocation_index) l
   if (unit < p.pitch) {
     sum = strided_sum(at.z * p.rows * p.pitch + unit, first + lane / p.width, end, ${COLUMN_TREE_LANES}u / p.width);
   }
-  lane_sums[lane] = sum;
-  ${tree(COLUMN_TREE_LANES, addLane, 'p.width')}
+  ${lanes.merge('p.width')}
   if (lane < p.width && unit < p.pitch) {
     let to = (at.z * p.chunks + at.x) * p.pitch + unit;
 #if ${total}

@@ -1,6 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { clipFactor } from './shared/clip.ts';
-import { tree } from './shared/tree.ts';
+import { sumTree } from './shared/lane_trees.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 /** Units, vec4, that one invocation of grad_norm sums; each launch leaves a 256th of the units of the one before. */
@@ -17,14 +17,11 @@ export interface GradNorm {
   trees: boolean;
 }
 
-const addLane = wgsl`
-      sum += lane_sums[lane + stride];
-      lane_sums[lane] = sum;
-`;
+const lanes = sumTree(GRAD_NORM_LANES);
 
 /** Sets `first` and `stride` of the units that an invocation sums, and the partial sum `i` that they go to. */
 const treeHead = wgsl`
-var<workgroup> lane_sums: array<vec4f, ${GRAD_NORM_LANES}>;
+${lanes.memory}
 @compute @workgroup_size(${GRAD_NORM_LANES})
 fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index) lane: u32) {
   let i = group.x;
@@ -91,8 +88,7 @@ ${trees ? treeHead : flatHead}
   }
   var sum = (a + b) + (c + d);
 #if ${trees}
-  lane_sums[lane] = sum;
-  ${tree(GRAD_NORM_LANES, addLane)}
+  ${lanes.merge()}
   if (lane > 0u) { return; }
 #endif
 #if ${last}

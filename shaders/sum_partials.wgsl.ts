@@ -1,6 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
+import { sumTree } from './shared/lane_trees.ts';
 import { stridedSum } from './shared/strided_sum.ts';
-import { tree } from './shared/tree.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
 
 /**
@@ -16,6 +16,14 @@ const FIELDS = [
 export type SumParams = Readonly<Record<(typeof FIELDS)[number], number>>;
 
 const declared = (fields: readonly string[], suffix = '') => fields.map((field) => `${field}${suffix}: u32,`).join(' ');
+
+/** Where vec4 `i` of a sum lies in a chunk, `at`, and the first of its values in y, `to`. */
+const place = (sum: string) => wgsl`
+  let quad = i % ${sum}.quads;
+  let row = (i / ${sum}.quads) % ${sum}.rows;
+  let tap = i / (${sum}.quads * ${sum}.rows);
+  let at = (tap * ${sum}.rows_padded + row) * ${sum}.quads_padded + quad;
+  let to = ${sum}.to + tap * ${sum}.tap_step + row * ${sum}.row_step + 4u * quad * ${sum}.column_step;`;
 
 /**
  * sum_partials: y = the sum over the chunks of partial, in their order, rows and columns at their places in y.
@@ -36,13 +44,9 @@ struct Params { ${declared(FIELDS)} }
 ${flatIndex}
 ${flatMain}
   if (i >= p.count) { return; }
-  let quad = i % p.quads;
-  let row = (i / p.quads) % p.rows;
-  let tap = i / (p.quads * p.rows);
-  let at = (tap * p.rows_padded + row) * p.quads_padded + quad;
+${place('p')}
   var sum = vec4f(0.0);
   for (var chunk = 0u; chunk < p.chunks; chunk++) { sum += partial[chunk * p.stride + at]; }
-  let to = p.to + tap * p.tap_step + row * p.row_step + 4u * quad * p.column_step;
   #if ${scattered}
   for (var c = 0u; c < 4u; c++) {
     if (4u * quad + c < p.columns) { y[to + c * p.column_step] = sum[c]; }
@@ -69,10 +73,7 @@ export function sumTreeParams(sums: readonly (SumParams & { end: number; width: 
   return Object.fromEntries(sums.flatMap((sum, j) => TREE_FIELDS.map((field) => [`${field}_${j}`, sum[field]])));
 }
 
-const addLane = wgsl`
-      sum += lane_sums[lane + stride];
-      lane_sums[lane] = sum;
-`;
+const lanes = sumTree(SUM_TREE_LANES);
 
 /**
  * sum_partials_tree: up to ${MOST_SUMS} of those sums, into one y, for GPUs.
@@ -92,7 +93,7 @@ struct Params { ${each((j) => declared(TREE_FIELDS, `_${j}`))} }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read_write> y: array<f32>;
 ${each((j) => `@group(0) @binding(${2 + j}) var<storage, read> partial_${j}: array<vec4f>;`)}
-var<workgroup> lane_sums: array<vec4f, ${SUM_TREE_LANES}>;
+${lanes.memory}
 struct Sum { first: u32, width: u32, ${declared(FIELDS)} }
 ${each((j) => stridedSum(`sum_${j}`, `partial_${j}`, `p.stride_${j}`))}
 
@@ -114,10 +115,7 @@ fn main(
   }`,
   )}
   let i = (g - s.first) * s.width + lane % s.width;
-  let quad = i % s.quads;
-  let row = (i / s.quads) % s.rows;
-  let tap = i / (s.quads * s.rows);
-  let at = (tap * s.rows_padded + row) * s.quads_padded + quad;
+${place('s')}
   var sum = vec4f(0.0);
   if (i < s.count) {
     let first = lane / s.width;
@@ -126,10 +124,8 @@ fn main(
       ${each((j) => `${j + 1 === sums ? 'default' : `case ${j}u`}: { sum = sum_${j}(at, first, s.chunks, step); }`)}
     }
   }
-  lane_sums[lane] = sum;
-  ${tree(SUM_TREE_LANES, addLane, 's.width')}
+  ${lanes.merge('s.width')}
   if (lane < s.width && i < s.count) {
-    let to = s.to + tap * s.tap_step + row * s.row_step + 4u * quad * s.column_step;
     for (var c = 0u; c < 4u; c++) {
       if (4u * quad + c < s.columns) { y[to + c * s.column_step] = sum[c]; }
     }

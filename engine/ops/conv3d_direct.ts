@@ -103,7 +103,7 @@ function convolve(
         ...{ out_depth: outDepth, out_height: outHeight, out_width: outWidth },
         ...{ cout4, slice, first: s * slice, owned: size },
         ...{ pad_z: g.padding[0], pad_y: g.padding[1], pad_x: g.padding[2], own4: x.pitch / 4 },
-        ...(adjoint && { rows: w.shape[3], first_row: problem.firstIn ?? 0 }),
+        ...(adjoint && { rows: w.shape[3], first_row: weightsOf(problem).first }),
       },
       count,
     );

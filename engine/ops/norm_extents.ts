@@ -1,6 +1,6 @@
 import { CHUNK_LANES } from '../../shaders/shared/chunks.ts';
 import type { Device } from '../device.ts';
-import { ceilDiv, roundUp } from '../shape.ts';
+import { ceilDiv, powerOfTwo, roundUp } from '../shape.ts';
 import { channels, rows, type Tensor } from '../tensor.ts';
 
 /** Longest serial sum of the merging stages. */
@@ -54,7 +54,7 @@ const INVOCATIONS = 2 ** 19;
 function treeExtents(x: Tensor, samples: number, size: number): Extents {
   const base = { ...whole(x, samples, size), trees: true };
   const { voxels, pitch } = base;
-  const lanes = CHUNK_LANES / Math.min(MOST_WIDTH, 2 ** Math.ceil(Math.log2(pitch)));
+  const lanes = CHUNK_LANES / Math.min(MOST_WIDTH, powerOfTwo(pitch));
   const length = Math.min(256, roundUp(Math.ceil((samples * voxels * pitch) / INVOCATIONS), 4));
   return { ...base, chunks: ceilDiv(voxels, lanes * length), lanes, length };
 }

@@ -17,7 +17,7 @@ import {
 import { ShapeError } from '../errors.ts';
 import type { Kernel } from '../kernel.ts';
 import type { Recording } from '../recording.ts';
-import { ceilDiv, formatShape, product } from '../shape.ts';
+import { ceilDiv, formatShape, powerOfTwo, product } from '../shape.ts';
 import { channels, type Tensor, vec4s } from '../tensor.ts';
 import { chunkPass, type Extents, extents, FAN } from './norm_extents.ts';
 
@@ -182,7 +182,7 @@ function finishGradients(rec: Recording, e: Extents, tensors: GradientTensors): 
   if (inOneDispatch(e) && samples <= NORM_FINISH_LANES) {
     const form = { coefficients: !!coefficients, gamma: !!gamma, dgamma: !!dgamma, dbeta: !!dbeta };
     const bound = { sums: partial, ...scaled, ...(dgamma && { dgamma }), ...(dbeta && { dbeta }) };
-    const width = 2 ** Math.ceil(Math.log2(samples));
+    const width = powerOfTwo(samples);
     rec.dispatch(normGradFinishKernel(form), bound, { pitch, chunks, samples, voxels, width }, [pitch, 1, 1]);
     return;
   }

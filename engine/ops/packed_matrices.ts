@@ -17,7 +17,7 @@ const MOST_PACKINGS = 256;
 
 /**
  * The weights of a convolution as matrices of the unit in float16, two values in a word, n output channels `blocks` times. Weights
- * that nothing has written in the recording so far are packed in front of it, many of them in one dispatch.
+ * that nothing has written in the recording so far are packed in front of it, many of them in one dispatch, and once for all passes.
  */
 export function packedMatrices(rec: Recording, problem: Convolution, unit: MatrixUnit, blocks: number): Tensor {
   const { w } = problem;
@@ -44,6 +44,7 @@ interface PackingBatch extends Batch {
 function packings(rec: Recording, unit: MatrixUnit, { inFront }: { inFront: boolean }): PackingBatch {
   const weights: Tensor[] = [];
   const params: PackMatrixParams[] = [];
+  const known = new Map<string, Tensor>();
   const storage = { label: 'packed weights', bytes: 0 };
   const { maxStorageBufferBindingSize, maxBufferSize } = rec.device.limits;
   const limit = Math.min(maxStorageBufferBindingSize, maxBufferSize);
@@ -52,7 +53,10 @@ function packings(rec: Recording, unit: MatrixUnit, { inFront }: { inFront: bool
     outputs: [],
     add(problem, blocks) {
       const { w, transpose, flip } = problem;
-      const [rows, columns] = [inputChannels(problem), channels(problem.y)];
+      const [rows, columns, { first }] = [inputChannels(problem), channels(problem.y), weightsOf(problem)];
+      const key = [w.offset, ...w.shape, first, rows, columns, transpose, flip, blocks].join(' ');
+      const before = known.get(key);
+      if (before) return before;
       const count = (ceilDiv(rows, unit.k) * taps(problem) * blocks * unit.k * unit.n) / 4;
       const packed = rec.tensor([2 * count], `${w.label}.packed`, { dtype: 'u32', dense: true });
       const offset = end * 8;
@@ -62,12 +66,14 @@ function packings(rec: Recording, unit: MatrixUnit, { inFront }: { inFront: bool
       storage.bytes = bytes;
       weights.push(w);
       params.push({
-        ...{ end, count, origin: w.offset / 4 + weightsOf(problem).first * w.pitch },
+        ...{ end, count, origin: w.offset / 4 + first * w.pitch },
         ...{ taps: taps(problem), rows, columns, blocks },
         ...{ pitch: w.pitch, cin: w.shape[3], transpose: Number(transpose), flip: Number(flip) },
       });
       rec.written.add(storage);
-      return { ...packed, storage, offset };
+      const placed = { ...packed, storage, offset };
+      known.set(key, placed);
+      return placed;
     },
     write() {
       const w = spanOf(weights);

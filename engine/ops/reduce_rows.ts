@@ -1,7 +1,7 @@
 import { COLUMN_TREE_LANES, columnTreeKernel } from '../../shaders/column_tree.wgsl.ts';
 import { columnSumsKernel } from '../../shaders/reduce.wgsl.ts';
 import type { Recording } from '../recording.ts';
-import { ceilDiv } from '../shape.ts';
+import { ceilDiv, powerOfTwo } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
 /** Rows one invocation adds up while more than LAST_ROWS are left. */
@@ -57,7 +57,7 @@ function byColumns(rec: Recording, x: Tensor, y: Tensor, sums: RowReduction): Te
 function byTrees(rec: Recording, x: Tensor, y: Tensor, sums: RowReduction): Tensor {
   const { count, groups, pitch, factor, total } = sums;
   const last = count <= WORKGROUP_VEC4S;
-  const widest = Math.min(MOST_WIDTH, 2 ** Math.ceil(Math.log2(pitch)));
+  const widest = Math.min(MOST_WIDTH, powerOfTwo(pitch));
   const width = last ? Math.min(widest, 2 ** Math.floor(Math.log2(WORKGROUP_VEC4S / count))) : widest;
   const across = ceilDiv(pitch, width);
   const wanted = Math.min(ceilDiv(count * width, WORKGROUP_VEC4S), ceilDiv(WORKGROUPS, across * groups));

@@ -8,7 +8,7 @@ import {
 } from '../../shaders/sum_partials.wgsl.ts';
 import type { Batch } from '../batch.ts';
 import type { Recording } from '../recording.ts';
-import { ceilDiv } from '../shape.ts';
+import { ceilDiv, powerOfTwo } from '../shape.ts';
 import { channels, spanOf, storedBytes, type Tensor, vec4s } from '../tensor.ts';
 import { taps, type WeightGradient } from './convolution.ts';
 
@@ -93,9 +93,4 @@ function sums(rec: Recording): SumBatch {
       rec.dispatch(sumPartialsTreeKernel(all.length), { y, ...partials }, sumTreeParams(params), end * SUM_TREE_LANES);
     },
   };
-}
-
-/** The least power of two that is not below x. */
-function powerOfTwo(x: number): number {
-  return 2 ** Math.max(0, Math.ceil(Math.log2(x)));
 }

@@ -46,6 +46,10 @@ export const rangeTree = (lanes: number): LaneTree =>
     'lowest = min(lowest, lane_lowest[lane + stride]); highest = max(highest, lane_highest[lane + stride]);',
   );
 
+/** Of `sum`, vec4f, added up. */
+export const sumTree = (lanes: number): LaneTree =>
+  laneTree(lanes, [['sum', 'lane_sums', 'vec4f']], 'sum += lane_sums[lane + stride];');
+
 /** Of `sum` and `dot`, vec4f each, added up. */
 export const sumsTree = (lanes: number): LaneTree =>
   laneTree(

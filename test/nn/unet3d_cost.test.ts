@@ -57,7 +57,7 @@ const full = step('f32');
 
 test('in float32: commands, pipelines, bytes moved and bytes planned', () => {
   assert.ok(full.names.length <= 205, `${full.names.length} commands`);
-  assert.ok(full.pipelines <= 80, `${full.pipelines} pipelines`);
+  assert.ok(full.pipelines <= 44, `${full.pipelines} pipelines`);
   assert.ok(full.traffic <= 11.8e9, `${full.traffic} bytes moved`);
   assert.ok(full.planned <= 1.25e9, `${full.planned} bytes planned`);
 });
@@ -77,10 +77,10 @@ test('no norm takes a pass over what a convolution has written', () => {
 });
 
 /** A dispatch whose invocations read much one after the other waits for memory, however few bytes it reads in all. */
-test('an invocation of a norm or of the gradient norm has at most 1 KiB of what it reads and writes', () => {
-  const shares = full.each.filter(({ name }) => /^(norm|grad_norm)_/.test(name));
-  assert.is(shares.length, 6 + 18 + 9 + 3 * 18 + 2);
-  for (const { name, bytes } of shares) assert.ok(bytes <= 1024, `${name}: ${bytes} bytes`);
+test('but for convolutions, an invocation has at most 1.1 KiB of what it reads and writes', () => {
+  const shares = full.each.filter(({ name }) => !name.startsWith('conv'));
+  assert.ok(shares.length > 100, `${shares.length} dispatches`);
+  for (const { name, bytes } of shares) assert.ok(bytes <= 1.1 * 1024, `${name}: ${bytes} bytes`);
 });
 
 /** Of four up-convolutions and the head (9 dispatches: the smallest needs one) and of the loss (2). */
