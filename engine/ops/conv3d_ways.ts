@@ -3,6 +3,7 @@ import type { Choice, Way } from '../ways.ts';
 import { type DirectTile, direct } from './conv3d_direct.ts';
 import { rowSums } from './conv3d_grad_weight.ts';
 import { GRAD_WEIGHT_MATRIX_WAYS } from './conv3d_grad_weight_matrix.ts';
+import { gradWeightPlanes } from './conv3d_grad_weight_tiled.ts';
 import { gradWeightWindows } from './conv3d_grad_weight_windows.ts';
 import { MATRIX_WAYS } from './conv3d_matrix.ts';
 import { type TiledTile, tiled } from './conv3d_tiled.ts';
@@ -79,12 +80,32 @@ const rows = [2, 1].flatMap((i) => [2, 1].map((c) => rowSums({ i, c })));
 /** 96 sums an invocation fit a GPU's registers, 192 do not. */
 const narrowRows = rows.slice(2);
 
+/** Planes whose pieces 7 or 14 invocations share evenly: as many as have one role where taps are 3 x 3 x 3. */
+const planes = [
+  { rows: 7, pieces: 7, c: 2, outputs: 2 },
+  { rows: 8, pieces: 7, c: 2, outputs: 1 },
+  { rows: 8, pieces: 7, c: 4, outputs: 1 },
+  ...[8, 4].flatMap((pieces) => [
+    { rows: 7, pieces, c: 2, outputs: 2 },
+    { rows: 7, pieces, c: 2, outputs: 1 },
+    { rows: 7, pieces, c: 4, outputs: 1 },
+  ]),
+].map((plane) => gradWeightPlanes(plane));
+
+/** The ways by planes that fill a GPU, the cheapest first; of equal ones that which copies x the least. */
+const fillingPlanes = (problem: WeightGradient): readonly Way<WeightGradient>[] =>
+  planes
+    .filter((way) => way.invocations(problem) >= FILLING)
+    .map((way) => ({ way, cost: way.cost(problem) }))
+    .sort((a, b) => a.cost - b.cost)
+    .map(({ way }) => way);
+
 export const CONV3D_GRAD_WEIGHT: Choice<WeightGradient> = {
   op: 'conv3d_grad_weight',
-  ways: [gradWeightWindows, ...rows, ...GRAD_WEIGHT_MATRIX_WAYS],
+  ways: [gradWeightWindows, ...rows, ...planes, ...GRAD_WEIGHT_MATRIX_WAYS],
   key: (problem) => convolutionKey(problem, problem.x, problem.dy),
   usual: (device, problem) => [
     ...leastWasteFirst(device, problem, GRAD_WEIGHT_MATRIX_WAYS),
-    ...(device.software ? [gradWeightWindows, ...rows] : narrowRows),
+    ...(device.software ? [gradWeightWindows, ...rows] : [...fillingPlanes(problem), ...narrowRows]),
   ],
 };

@@ -27,6 +27,8 @@ const CASES: Case[] = [
   { size: [1, 7, 7, 31], cin: 16, cout: 8, kernel: THREE, padding: [1, 1, 1] },
   { size: [1, 5, 6, 9], cin: 8, cout: 16, kernel: [2, 2, 2], padding: [0, 0, 0] },
   { size: [1, 3, 5, 13], cin: 1, cout: 4, kernel: [1, 3, 3], padding: [0, 1, 1] },
+  { size: [1, 9, 14, 27], cin: 9, cout: 16, kernel: THREE, padding: [1, 1, 1] },
+  { size: [2, 5, 14, 28], cin: 1, cout: 16, kernel: THREE, padding: [1, 1, 1] },
   { size: [2, 3, 4, 31], cin: 8, cout: 16, kernel: [1, 1, 1], padding: [0, 0, 0] },
 ];
 

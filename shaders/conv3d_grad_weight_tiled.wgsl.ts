@@ -1,0 +1,190 @@
+import { type Kernel, kernel } from '../engine/kernel.ts';
+import { ceilDiv, type Triple } from '../engine/shape.ts';
+import { boxCorner } from './shared/box.ts';
+import { activated, normedInput, normOf } from './shared/normed.ts';
+import { repeat, wgsl } from './shared/wgsl.ts';
+
+export interface GradWeightTiledVariant {
+  /** Stride is 1. */
+  kernel: Triple;
+  /** What of a plane of dy is taken at a time: rows, and pieces of four voxels along x. */
+  rows: number;
+  pieces: number;
+  /** vec4 of output channels that an invocation owns, and invocations side by side along them. */
+  tileC: number;
+  outputs: number;
+  /** Input channels that matter in each vec4: fewer than four for images of one to three channels. */
+  lanes: number;
+  /** x is read through its norm and activation. */
+  normed: boolean;
+}
+
+/** Invocations of a workgroup; those that are no whole share only copy. */
+export const GRAD_WEIGHT_LANES = 128;
+
+/** Voxels along x that an invocation takes in one turn of its loop. */
+export const GRAD_WEIGHT_PIECE = 4;
+
+/**
+ * Roles: taps along z and y, and vec4 of output channels. Shares: invocations of one role, which divide the pieces of a plane.
+ * Sums of an invocation are counted with its output channels innermost, then input channels, then taps along x.
+ */
+function layout({ kernel: [kd, kh, kw], rows, pieces, tileC, outputs, lanes }: GradWeightTiledVariant) {
+  const roles = kd * kh * outputs;
+  const shares = Math.floor(GRAD_WEIGHT_LANES / roles);
+  const [height, width] = [rows + kh - 1, pieces * GRAD_WEIGHT_PIECE + kw - 1];
+  const pitch = width + 1 - (width % 2);
+  /** vec4 from plane to plane: tap rows (kz, ky) lie kz * kh + ky odd steps apart, so in different banks. */
+  const plane = height * pitch + (((kh - height) * pitch) & 7);
+  const quads = outputs * tileC;
+  const dy = rows * pieces * GRAD_WEIGHT_PIECE * quads;
+  const sums = kw * lanes * tileC;
+  return { roles, shares, height, width, pitch, plane, quads, dy, sums, tile: kd * plane + dy };
+}
+
+/** Sums that one invocation holds, in vec4. */
+export const gradWeightSums = (v: GradWeightTiledVariant): number => layout(v).sums;
+
+/** Whether every role has an invocation, and all shares are equal. */
+export function gradWeightDivides(v: GradWeightTiledVariant): boolean {
+  const { shares } = layout(v);
+  return shares > 0 && (v.rows * v.pieces) % shares === 0;
+}
+
+/** Bytes of workgroup memory. */
+export const gradWeightTiledBytes = (v: GradWeightTiledVariant): number => layout(v).tile * 16;
+
+/**
+ * conv3d_grad_weight_tiled, stage 1: partial[chunk, t, ci, co] = sum over the chunk's voxels o of
+ * x[n, o - padding + t, ci] dy[n,o,co]. Stage 2 (sum_partials) adds the chunks in a fixed order.
+ *
+ * layout   x, dy NDHWC in vec4; partial [chunk, taps, Cin padded to 4, Cout] in vec4
+ * owns     a workgroup: all taps x 4 input x 4*outputs*tileC output channels, over a column of planes, of which one of dy and as many
+ *          of x as there are taps along z lie in workgroup memory, each read once; an invocation: the taps along x for one (z, y)
+ *          and 4*tileC output channels, of a share of each plane, in registers. Shares are added in workgroup memory at the end
+ * cost     per four voxels of a row: 3+kw reads of x and 4*tileC of dy from workgroup memory for 64*kw*tileC fma; two barriers a
+ *          plane, so no kernel for adapters that compute on a CPU
+ * mirror   test/reference/conv3d.ts (conv3dGradWeight)
+ */
+export function conv3dGradWeightTiledKernel(v: GradWeightTiledVariant): Kernel {
+  const [kd, kh, kw] = v.kernel;
+  const { roles, shares, height, width, pitch, plane, quads, dy, sums, tile } = layout(v);
+  const piece = GRAD_WEIGHT_PIECE;
+  const units = v.rows * v.pieces;
+  const size = GRAD_WEIGHT_LANES;
+  const each = (line: (kx: number, c: number, o: number) => string) =>
+    repeat(kw, (kx) => repeat(v.lanes, (c) => repeat(v.tileC, (o) => line(kx, c, o))));
+  const sumOf = (kx: number, c: number, o: number) => (kx * v.lanes + c) * v.tileC + o;
+  const atOnce = Math.floor(tile / (shares * roles));
+  return kernel(
+    `conv3d_grad_weight_tiled_${v.kernel.join('')}`,
+    wgsl`
+struct Params {
+  count: u32, planes: u32, tiles_x: u32, tiles_y: u32, tiles_z: u32, groups_in: u32, groups_out: u32,
+  depth: u32, height: u32, width: u32, out_depth: u32, out_height: u32, out_width: u32, cout4: u32,
+  pad_z: u32, pad_y: u32, pad_x: u32, slope: f32,
+}
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read> dy: array<vec4f>;
+@group(0) @binding(3) var<storage, read_write> partial: array<vec4f>;
+${normedInput(v.normed, 4)}
+// ${kd} planes of x, then one of dy; at the end the sums of all shares.
+var<workgroup> tile: array<vec4f, ${tile}>;
+
+@compute @workgroup_size(${size})
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+) {
+  let i = group.y * grid.x + group.x;
+  if (i >= p.count) { return; }
+  let group_out = i % p.groups_out;
+  let ci = (i / p.groups_out) % p.groups_in;
+  let chunk = i / (p.groups_out * p.groups_in);
+  ${boxCorner('chunk', [1, v.rows, v.pieces * piece])}
+  let first = box_z * p.planes;
+  let last = min(first + p.planes, p.out_depth);
+  let role = local % ${roles}u;
+  let share = min(local / ${roles}u, ${shares - 1}u);
+  let own = (role % ${v.outputs}u) * ${v.tileC}u;
+  let ky = (role / ${v.outputs}u) % ${kh}u;
+  let kz = role / ${v.outputs * kh}u;
+  let co = group_out * ${quads}u;
+
+  ${each((kx, c, o) => `var a${sumOf(kx, c, o)} = vec4f(0.0);`)}
+  for (var step = first; step < last + ${kd - 1}u; step++) {
+    workgroupBarrier();
+    let z = i32(step) - i32(p.pad_z);
+    let in_depth = z >= 0 && z < i32(p.depth);
+    let x_plane = (n * p.depth + u32(select(0, z, in_depth))) * p.height;
+    let to = (step % ${kd}u) * ${plane}u;
+    ${normOf(v.normed, 'norm', 'n', 'ci', 'p.groups_in')}
+    ${repeat(
+      ceilDiv(height * width, size),
+      (s) => `
+    let j${s} = local + ${s * size}u;
+    let hx${s} = j${s} % ${width}u;
+    let hy${s} = j${s} / ${width}u;
+    let xx${s} = i32(box_x + hx${s}) - i32(p.pad_x);
+    let yy${s} = i32(box_y + hy${s}) - i32(p.pad_y);
+    let inside${s} = in_depth && xx${s} >= 0 && xx${s} < i32(p.width) && yy${s} >= 0 && yy${s} < i32(p.height);
+    let voxel${s} = select(0u, (x_plane + u32(yy${s})) * p.width + u32(xx${s}), inside${s});
+    let x${s} = x[voxel${s} * p.groups_in + ci];
+    if (j${s} < ${height * width}u) {
+      tile[to + hy${s} * ${pitch}u + hx${s}] = select(vec4f(0.0), ${activated(v.normed, `x${s}`, 'norm')}, inside${s});
+    }`,
+    )}
+    if (step < first + ${kd - 1}u) { continue; }
+    let y_plane = (n * p.out_depth + step - ${kd - 1}u) * p.out_height + box_y;
+    ${repeat(ceilDiv(dy, size), (s) => {
+      const guard = (s + 1) * size > dy ? `if (k${s} < ${dy}u) ` : '';
+      return `
+    let k${s} = local + ${s * size}u;
+    let gx${s} = box_x + (k${s} / ${quads}u) % ${v.pieces * piece}u;
+    let gy${s} = k${s} / ${quads * v.pieces * piece}u;
+    let wanted${s} = gx${s} < p.out_width && box_y + gy${s} < p.out_height;
+    let g${s} = dy[select(0u, (y_plane + gy${s}) * p.out_width + gx${s}, wanted${s}) * p.cout4 + co + k${s} % ${quads}u];
+    ${guard}{ tile[${kd * plane}u + k${s}] = select(vec4f(0.0), g${s}, wanted${s}); }`;
+    })}
+    workgroupBarrier();
+    let x_from = ((step + kz + 1u) % ${kd}u) * ${plane}u + ky * ${pitch}u;
+    for (var turn = 0u; turn < ${units / shares}u; turn++) {
+      let unit = turn * ${shares}u + share;
+      let x_at = x_from + (unit / ${v.pieces}u) * ${pitch}u + (unit % ${v.pieces}u) * ${piece}u;
+      let g_at = ${kd * plane}u + unit * ${piece * quads}u + own;
+      ${repeat(piece + kw - 1, (s) => `let x${s} = tile[x_at + ${s}u];`)}
+      ${repeat(
+        piece,
+        (t) => `{
+        ${repeat(v.tileC, (o) => `let g${o} = tile[g_at + ${t * quads + o}u];`)}
+        ${each((kx, c, o) => `a${sumOf(kx, c, o)} = fma(vec4f(x${t + kx}.${'xyzw'[c]}), g${o}, a${sumOf(kx, c, o)});`)}
+      }`,
+      )}
+    }
+  }
+  ${repeat(ceilDiv(sums, atOnce), (round) => {
+    const from = round * atOnce;
+    const some = Math.min(atOnce, sums - from);
+    return `
+  workgroupBarrier();
+  if (local < ${shares * roles}u) {
+    ${repeat(some, (k) => `tile[${k * shares * roles}u + local] = a${from + k};`)}
+  }
+  workgroupBarrier();
+  for (var j = local; j < ${some * roles}u; j += ${size}u) {
+    let at = (j / ${roles}u) * ${shares * roles}u + j % ${roles}u;
+    var sum = tile[at];
+    for (var s = 1u; s < ${shares}u; s++) { sum += tile[at + s * ${roles}u]; }
+    let a = ${from}u + j / ${roles}u;
+    let tap = (chunk * ${kd * kh}u + (j % ${roles}u) / ${v.outputs}u) * ${kw}u + a / ${v.lanes * v.tileC}u;
+    let channel = ci * 4u + (a / ${v.tileC}u) % ${v.lanes}u;
+    let column = co + (j % ${v.outputs}u) * ${v.tileC}u + a % ${v.tileC}u;
+    partial[(tap * p.groups_in * 4u + channel) * p.cout4 + column] = sum;
+  }`;
+  })}
+}
+`,
+  );
+}
