@@ -2,6 +2,7 @@ import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { MatrixUnit } from '../engine/matrix_unit.ts';
 import { product, type Triple } from '../engine/shape.ts';
 import { boxCorner, boxVoxel, inputVoxel } from './shared/box.ts';
+import { copyElements } from './shared/copy.ts';
 import { axesOf, matrixTypes, stepsIn, tapSteps, tapsAcross, tripleOf, withHalo } from './shared/matrix_unit.ts';
 import { activated, normedInput, normOf } from './shared/normed.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
@@ -68,7 +69,7 @@ export function conv3dGradWeightMatrixKernel(v: GradWeightMatrixTile): Kernel {
       (a) =>
         `let x_${a}_${b} = subgroupMatrixLoad<Left, col_major>(&tile_x, corner_x + ${a * stepX[first] + b * stepX[second]}u, ${x4}u);`,
     );
-  const place = (step: Triple) => `hz * ${step[0]}u + hy * ${step[1]}u + hx * ${step[2]}u`;
+  const place = (step: Triple, e: number) => `hz${e} * ${step[0]}u + hy${e} * ${step[1]}u + hx${e} * ${step[2]}u`;
   return kernel(
     `conv3d_grad_weight_matrix_${v.kernel.join('')}`,
     wgsl`
@@ -112,20 +113,24 @@ fn main(
     ${boxCorner('at_box', taken)}
     workgroupBarrier();
     ${normOf(v.normed, 'norm', 'n', 'ci', 'p.cin4')}
-    for (var j = local / ${x4}u; j < ${product(box)}u; j += ${size / x4}u) {
-      ${inputVoxel(box)}
-      let value = ${activated(v.normed, 'x[voxel * p.cin4 + ci]', 'norm')};
-      tile_x[${place(stepX)} + local % ${x4}u] = vec4h(select(vec4f(0.0), value, inside && cx < p.cin4));
-    }
-    for (var j = local / ${g4}u; j < ${product(taken)}u; j += ${size / g4}u) {
-      ${boxVoxel(taken)}
-      let ox = box_x + hx;
-      let oy = box_y + hy;
-      let oz = box_z + hz;
-      let inside = cg < p.cout4 && ox < p.out_width && oy < p.out_height && oz < p.out_depth;
-      let at = select(0u, ((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox, inside) * p.cout4 + co;
-      tile_g[${place(stepG)} + local % ${g4}u] = vec4h(select(vec4f(0.0), dy[at], inside));
-    }
+    ${copyElements(
+      { count: product(box), stride: size / x4, lane: `local / ${x4}u` },
+      (e) => `${inputVoxel(box, e)}
+      let value${e} = ${activated(v.normed, `x[voxel${e} * p.cin4 + ci]`, 'norm')};`,
+      (e) =>
+        `tile_x[${place(stepX, e)} + local % ${x4}u] = vec4h(select(vec4f(0.0), value${e}, inside${e} && cx < p.cin4));`,
+    )}
+    ${copyElements(
+      { count: product(taken), stride: size / g4, lane: `local / ${g4}u` },
+      (e) => `${boxVoxel(taken, e)}
+      let ox${e} = box_x + hx${e};
+      let oy${e} = box_y + hy${e};
+      let oz${e} = box_z + hz${e};
+      let inside${e} = cg < p.cout4 && ox${e} < p.out_width && oy${e} < p.out_height && oz${e} < p.out_depth;
+      let at${e} = select(0u, ((n * p.out_depth + oz${e}) * p.out_height + oy${e}) * p.out_width + ox${e}, inside${e});
+      let value${e} = dy[at${e} * p.cout4 + co];`,
+      (e) => `tile_g[${place(stepG, e)} + local % ${g4}u] = vec4h(select(vec4f(0.0), value${e}, inside${e}));`,
+    )}
     workgroupBarrier();
     for (var a = 0u; a < ${v.rows[0]}u; a++) {
       let corner_x = a * ${stepX[first]}u + tap * ${x4}u + block_in * ${m4}u;

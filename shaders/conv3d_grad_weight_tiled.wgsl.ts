@@ -1,6 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { ceilDiv, type Triple } from '../engine/shape.ts';
 import { boxCorner } from './shared/box.ts';
+import { copyElements } from './shared/copy.ts';
 import { activated, normedInput, normOf } from './shared/normed.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
@@ -121,33 +122,29 @@ fn main(
     let x_plane = (n * p.depth + u32(select(0, z, in_depth))) * p.height;
     let to = (step % ${kd}u) * ${plane}u;
     ${normOf(v.normed, 'norm', 'n', 'ci', 'p.groups_in')}
-    ${repeat(
-      ceilDiv(height * width, size),
-      (s) => `
-    let j${s} = local + ${s * size}u;
-    let hx${s} = j${s} % ${width}u;
-    let hy${s} = j${s} / ${width}u;
-    let xx${s} = i32(box_x + hx${s}) - i32(p.pad_x);
-    let yy${s} = i32(box_y + hy${s}) - i32(p.pad_y);
-    let inside${s} = in_depth && xx${s} >= 0 && xx${s} < i32(p.width) && yy${s} >= 0 && yy${s} < i32(p.height);
-    let voxel${s} = select(0u, (x_plane + u32(yy${s})) * p.width + u32(xx${s}), inside${s});
-    let x${s} = x[voxel${s} * p.groups_in + ci];
-    if (j${s} < ${height * width}u) {
-      tile[to + hy${s} * ${pitch}u + hx${s}] = select(vec4f(0.0), ${activated(v.normed, `x${s}`, 'norm')}, inside${s});
-    }`,
+    ${copyElements(
+      { count: height * width, stride: size, lane: 'local', atOnce: 8 },
+      (e) => `
+      let hx${e} = j${e} % ${width}u;
+      let hy${e} = j${e} / ${width}u;
+      let xx${e} = i32(box_x + hx${e}) - i32(p.pad_x);
+      let yy${e} = i32(box_y + hy${e}) - i32(p.pad_y);
+      let inside${e} = in_depth && xx${e} >= 0 && xx${e} < i32(p.width) && yy${e} >= 0 && yy${e} < i32(p.height);
+      let voxel${e} = select(0u, (x_plane + u32(yy${e})) * p.width + u32(xx${e}), inside${e});
+      let value${e} = ${activated(v.normed, `x[voxel${e} * p.groups_in + ci]`, 'norm')};`,
+      (e) => `tile[to + hy${e} * ${pitch}u + hx${e}] = select(vec4f(0.0), value${e}, inside${e});`,
     )}
     if (step < first + ${kd - 1}u) { continue; }
     let y_plane = (n * p.out_depth + step - ${kd - 1}u) * p.out_height + box_y;
-    ${repeat(ceilDiv(dy, size), (s) => {
-      const guard = (s + 1) * size > dy ? `if (k${s} < ${dy}u) ` : '';
-      return `
-    let k${s} = local + ${s * size}u;
-    let gx${s} = box_x + (k${s} / ${quads}u) % ${v.pieces * piece}u;
-    let gy${s} = k${s} / ${quads * v.pieces * piece}u;
-    let wanted${s} = gx${s} < p.out_width && box_y + gy${s} < p.out_height;
-    let g${s} = dy[select(0u, (y_plane + gy${s}) * p.out_width + gx${s}, wanted${s}) * p.cout4 + co + k${s} % ${quads}u];
-    ${guard}{ tile[${kd * plane}u + k${s}] = select(vec4f(0.0), g${s}, wanted${s}); }`;
-    })}
+    ${copyElements(
+      { count: dy, stride: size, lane: 'local', atOnce: 8 },
+      (e) => `
+      let gx${e} = box_x + (j${e} / ${quads}u) % ${v.pieces * piece}u;
+      let gy${e} = j${e} / ${quads * v.pieces * piece}u;
+      let wanted${e} = gx${e} < p.out_width && box_y + gy${e} < p.out_height;
+      let g${e} = dy[select(0u, (y_plane + gy${e}) * p.out_width + gx${e}, wanted${e}) * p.cout4 + co + j${e} % ${quads}u];`,
+      (e) => `tile[${kd * plane}u + j${e}] = select(vec4f(0.0), g${e}, wanted${e});`,
+    )}
     workgroupBarrier();
     let x_from = ((step + kz + 1u) % ${kd}u) * ${plane}u + ky * ${pitch}u;
     for (var turn = 0u; turn < ${units / shares}u; turn++) {

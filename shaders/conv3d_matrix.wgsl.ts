@@ -2,6 +2,7 @@ import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { MatrixUnit } from '../engine/matrix_unit.ts';
 import { product, type Triple } from '../engine/shape.ts';
 import { boxCorner, inputVoxel } from './shared/box.ts';
+import { copyElements } from './shared/copy.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
 import { axesOf, matrixTypes, stepsIn, tapSteps, tapsAcross, tripleOf, withHalo } from './shared/matrix_unit.ts';
 import {
@@ -157,11 +158,15 @@ fn main(
     let channel = chunk * ${k4}u + local % ${k4}u;
     let ci = min(channel, cin4 - 1u);
     ${inputNorm(v, 'norm', 'n')}
-    for (var j = local / ${k4}u; j < ${product(box)}u; j += ${size / k4}u) {
-      ${inputVoxel(box)}
-      let value = select(vec4f(0.0), ${inputAt(v, 'voxel', 'norm')}, inside && channel < cin4);
-      tile[hz * ${step[0]}u + hy * ${step[1]}u + hx * ${step[2]}u + local % ${k4}u] = vec4h(value);
-    }
+    ${copyElements(
+      { count: product(box), stride: size / k4, lane: `local / ${k4}u` },
+      (e) => `${inputVoxel(box, e)}
+      let value${e} = ${inputAt(v, `voxel${e}`, 'norm')};`,
+      (e) => {
+        const to = `hz${e} * ${step[0]}u + hy${e} * ${step[1]}u + hx${e} * ${step[2]}u + local % ${k4}u`;
+        return `tile[${to}] = vec4h(select(vec4f(0.0), value${e}, inside${e} && channel < cin4));`;
+      },
+    )}
     workgroupBarrier();
     for (var t = 0u; t < ${v.kernel[run]}u; t++) {
       let tap = chunk * ${product(v.kernel)}u + t * ${tapStep[run]}u;

@@ -1,6 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { product, type Triple } from '../engine/shape.ts';
 import { boxCorner, inputVoxel } from './shared/box.ts';
+import { copyElements } from './shared/copy.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
 import {
   momentsBytes,
@@ -145,29 +146,40 @@ fn main(
   for (var ci = 0u; ci < cin4; ci++) {
     workgroupBarrier();
     ${inputNorm(v, 'norm', 'n')}
-    for (var j = local; j < ${width * height * depth}u; j += ${size}u) {
-      ${inputVoxel([depth, height, width])}
-      tile[(hz * ${height}u + hy) * ${pitch}u + hx] = select(vec4f(0.0), ${inputAt(v, 'voxel', 'norm')}, inside);
-    }
+    ${copyElements(
+      { count: width * height * depth, stride: size, lane: 'local', atOnce: 3 },
+      (e) => `${inputVoxel([depth, height, width], e)}
+      let value${e} = ${inputAt(v, `voxel${e}`, 'norm')};`,
+      (e) => `tile[(hz${e} * ${height}u + hy${e}) * ${pitch}u + hx${e}] = select(vec4f(0.0), value${e}, inside${e});`,
+    )}
     #if ${staged > 0 && v.adjoint}
-    for (var j = local; j < ${staged / 4}u; j += ${size}u) {
-      let tap = j / ${v.tileC}u;
-      let column = (co + j % ${v.tileC}u) * 4u;
+    ${copyElements(
+      { count: staged / 4, stride: size, lane: 'local', atOnce: 1 },
+      (e) => `
+      let tap = j${e} / ${v.tileC}u;
+      let column = (co + j${e} % ${v.tileC}u) * 4u;
       let at = ((${product(v.kernel) - 1}u - tap) * p.columns_of_w + p.first + column) * cin4 + ci;
       ${repeat(
         4,
         (c) => `let real${c} = column + ${c}u < p.columns;
       let q${c} = select(vec4f(0.0), w[select(0u, at + ${c}u * cin4, real${c})], real${c});`,
       )}
-      let to = tap * ${4 * v.tileC}u + j % ${v.tileC}u;
-      ${repeat(4, (r) => `weights[to + ${r * v.tileC}u] = vec4f(${[0, 1, 2, 3].map((c) => `q${c}.${'xyzw'[r]}`).join(', ')});`)}
-    }
+      let to = tap * ${4 * v.tileC}u + j${e} % ${v.tileC}u;`,
+      () =>
+        repeat(
+          4,
+          (r) => `weights[to + ${r * v.tileC}u] = vec4f(${[0, 1, 2, 3].map((c) => `q${c}.${'xyzw'[r]}`).join(', ')});`,
+        ),
+    )}
     #elif ${staged > 0}
-    for (var j = local; j < ${staged}u; j += ${size}u) {
-      let channel = ci * 4u + (j / ${v.tileC}u) % 4u;
-      let at = ((j / ${4 * v.tileC}u) * p.cin + channel) * p.cout4 + co + j % ${v.tileC}u;
-      weights[j] = select(vec4f(0.0), w[select(0u, at, channel < p.cin)], channel < p.cin);
-    }
+    ${copyElements(
+      { count: staged, stride: size, lane: 'local' },
+      (e) => `
+      let channel${e} = ci * 4u + (j${e} / ${v.tileC}u) % 4u;
+      let at${e} = ((j${e} / ${4 * v.tileC}u) * p.cin + channel${e}) * p.cout4 + co + j${e} % ${v.tileC}u;
+      let value${e} = w[select(0u, at${e}, channel${e} < p.cin && j${e} < ${staged}u)];`,
+      (e) => `weights[j${e}] = select(vec4f(0.0), value${e}, channel${e} < p.cin);`,
+    )}
     #endif
     workgroupBarrier();
     for (var k = 0u; k < ${kd * kh}u; k++) {

@@ -16,20 +16,20 @@ export const boxCorner = (number: string, [z, y, x]: Triple): string => wgsl`
   let box_z = (rest % p.tiles_z) * ${z}u;
   let n = rest / p.tiles_z;`;
 
-/** `hz`, `hy`, `hx`: where voxel `j` lies in a box. */
-export const boxVoxel = ([, y, x]: Triple): string => wgsl`
-      let hx = j % ${x}u;
-      let hy = (j / ${x}u) % ${y}u;
-      let hz = j / ${y * x}u;`;
+/** `hz`, `hy`, `hx`: where voxel `j` lies in a box. All names have `e` behind them (copy.ts). */
+export const boxVoxel = ([, y, x]: Triple, e: number): string => wgsl`
+      let hx${e} = j${e} % ${x}u;
+      let hy${e} = (j${e} / ${x}u) % ${y}u;
+      let hz${e} = j${e} / ${y * x}u;`;
 
 /**
  * The voxel of an input [N, p.depth, p.height, p.width] that voxel `j` of a box meets, the box beginning p.pad_* before the
- * corner: `inside` tells whether there is one, and `voxel` which; 0 where there is none.
+ * corner: `inside` tells whether there is one, and `voxel` which; 0 where there is none. All names have `e` behind them.
  */
-export const inputVoxel = (box: Triple): string => wgsl`
-      ${boxVoxel(box)}
-      let xx = i32(box_x + hx) - i32(p.pad_x);
-      let yy = i32(box_y + hy) - i32(p.pad_y);
-      let zz = i32(box_z + hz) - i32(p.pad_z);
-      let inside = xx >= 0 && xx < i32(p.width) && yy >= 0 && yy < i32(p.height) && zz >= 0 && zz < i32(p.depth);
-      let voxel = select(0u, ((n * p.depth + u32(zz)) * p.height + u32(yy)) * p.width + u32(xx), inside);`;
+export const inputVoxel = (box: Triple, e: number): string => wgsl`
+      ${boxVoxel(box, e)}
+      let xx${e} = i32(box_x + hx${e}) - i32(p.pad_x);
+      let yy${e} = i32(box_y + hy${e}) - i32(p.pad_y);
+      let zz${e} = i32(box_z + hz${e}) - i32(p.pad_z);
+      let inside${e} = xx${e} >= 0 && xx${e} < i32(p.width) && yy${e} >= 0 && yy${e} < i32(p.height) && zz${e} >= 0 && zz${e} < i32(p.depth);
+      let voxel${e} = select(0u, ((n * p.depth + u32(zz${e})) * p.height + u32(yy${e})) * p.width + u32(xx${e}), inside${e});`;

@@ -56,8 +56,8 @@ function step(storage: 'f32' | 'bf16', matrixUnit?: MatrixUnit) {
 const full = step('f32');
 
 test('in float32: commands, pipelines, bytes moved and bytes planned', () => {
-  assert.ok(full.names.length <= 205, `${full.names.length} commands`);
-  assert.ok(full.pipelines <= 44, `${full.pipelines} pipelines`);
+  assert.ok(full.names.length <= 204, `${full.names.length} commands`);
+  assert.ok(full.pipelines <= 45, `${full.pipelines} pipelines`);
   assert.ok(full.traffic <= 11.8e9, `${full.traffic} bytes moved`);
   assert.ok(full.planned <= 1.25e9, `${full.planned} bytes planned`);
 });
@@ -96,8 +96,8 @@ test('every input gradient reads the weights as they lie', () => {
 
 /** Of 27 gradients, as many at a time as have 64 MiB of partial sums; those of split sums (10) are not of gradients of weights. */
 test('weight gradients are summed several at a time', () => {
-  assert.is(counted('sum_partials_tree'), 6);
-  assert.is(counted('sum_partials'), 6 + 10);
+  assert.is(counted('sum_partials_tree'), 5);
+  assert.is(counted('sum_partials'), 5 + 10);
 });
 
 /** Inputs of the up-convolutions and of the head (5), and what the direct kernel reads in the two lowest levels (4). */
