@@ -59,6 +59,9 @@ export function conv3dGradWeightMatrixKernel(v: GradWeightMatrixTile): Kernel {
   const [m4, n4] = [m / 4, n / 4];
   /** vec4 of a voxel's channels in workgroup memory. */
   const [x4, g4] = [v.inputs * m4, v.outputs * n4];
+  /** vec4 of a voxel that an invocation copies, for which it looks once where the voxel lies, and the invocations for all of them. */
+  const quads = x4 % 2 === 0 && g4 % 2 === 0 ? 2 : 1;
+  const [lanesX, lanesG] = [x4 / quads, g4 / quads];
   const [stepX, stepG] = [stepsIn(box, axes, x4), stepsIn(taken, axes, g4)];
   const taps = tapsAcross(v.kernel, axes);
   const tapStep = tapSteps(v.kernel);
@@ -102,34 +105,42 @@ fn main(
   let tap = subgroup % ${v.kernel[run]}u;
   let block_in = (subgroup / ${v.kernel[run]}u) % ${v.inputs}u;
   let block_out = subgroup / ${v.kernel[run] * v.inputs}u;
-  let cx = group_in * ${x4}u + local % ${x4}u;
-  let cg = group_out * ${g4}u + local % ${g4}u;
-  let ci = min(cx, p.cin4 - 1u);
-  let co = min(cg, p.cout4 - 1u);
+  let quad_x = (local % ${lanesX}u) * ${quads}u;
+  let quad_g = (local % ${lanesG}u) * ${quads}u;
+  ${repeat(
+    quads,
+    (q) => `let ci${q} = min(group_in * ${x4}u + quad_x + ${q}u, p.cin4 - 1u);
+  let real_x${q} = group_in * ${x4}u + quad_x + ${q}u < p.cin4;
+  let co${q} = min(group_out * ${g4}u + quad_g + ${q}u, p.cout4 - 1u);
+  let real_g${q} = group_out * ${g4}u + quad_g + ${q}u < p.cout4;`,
+  )}
 
   ${taps.map(({ a, b }) => `var sum_${a}_${b} = Sums();`).join('\n')}
   let last = min((chunk + 1u) * p.chunk_boxes, p.boxes);
   for (var at_box = chunk * p.chunk_boxes; at_box < last; at_box++) {
     ${boxCorner('at_box', taken)}
     workgroupBarrier();
-    ${normOf(v.normed, 'norm', 'n', 'ci', 'p.cin4')}
+    ${repeat(quads, (q) => normOf(v.normed, `norm${q}`, 'n', `ci${q}`, 'p.cin4'))}
     ${copyElements(
-      { count: product(box), stride: size / x4, lane: `local / ${x4}u` },
+      { count: product(box), stride: size / lanesX, lane: `local / ${lanesX}u`, atOnce: 2 },
       (e) => `${inputVoxel(box, e)}
-      let value${e} = ${activated(v.normed, `x[voxel${e} * p.cin4 + ci]`, 'norm')};`,
-      (e) =>
-        `tile_x[${place(stepX, e)} + local % ${x4}u] = vec4h(select(vec4f(0.0), value${e}, inside${e} && cx < p.cin4));`,
+      ${repeat(quads, (q) => `let value${e}_${q} = ${activated(v.normed, `x[voxel${e} * p.cin4 + ci${q}]`, `norm${q}`)};`)}`,
+      (e) => `
+      let to${e} = ${place(stepX, e)} + quad_x;
+      ${repeat(quads, (q) => `tile_x[to${e} + ${q}u] = vec4h(select(vec4f(0.0), value${e}_${q}, inside${e} && real_x${q}));`)}`,
     )}
     ${copyElements(
-      { count: product(taken), stride: size / g4, lane: `local / ${g4}u` },
+      { count: product(taken), stride: size / lanesG, lane: `local / ${lanesG}u`, atOnce: 2 },
       (e) => `${boxVoxel(taken, e)}
       let ox${e} = box_x + hx${e};
       let oy${e} = box_y + hy${e};
       let oz${e} = box_z + hz${e};
-      let inside${e} = cg < p.cout4 && ox${e} < p.out_width && oy${e} < p.out_height && oz${e} < p.out_depth;
+      let inside${e} = ox${e} < p.out_width && oy${e} < p.out_height && oz${e} < p.out_depth;
       let at${e} = select(0u, ((n * p.out_depth + oz${e}) * p.out_height + oy${e}) * p.out_width + ox${e}, inside${e});
-      let value${e} = dy[at${e} * p.cout4 + co];`,
-      (e) => `tile_g[${place(stepG, e)} + local % ${g4}u] = vec4h(select(vec4f(0.0), value${e}, inside${e}));`,
+      ${repeat(quads, (q) => `let value${e}_${q} = dy[at${e} * p.cout4 + co${q}];`)}`,
+      (e) => `
+      let to${e} = ${place(stepG, e)} + quad_g;
+      ${repeat(quads, (q) => `tile_g[to${e} + ${q}u] = vec4h(select(vec4f(0.0), value${e}_${q}, inside${e} && real_g${q}));`)}`,
     )}
     workgroupBarrier();
     for (var a = 0u; a < ${v.rows[0]}u; a++) {

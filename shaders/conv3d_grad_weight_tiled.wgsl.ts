@@ -117,9 +117,8 @@ fn main(
   ${each((kx, c, o) => `var a${sumOf(kx, c, o)} = vec4f(0.0);`)}
   for (var step = first; step < last + ${kd - 1}u; step++) {
     workgroupBarrier();
-    let z = i32(step) - i32(p.pad_z);
-    let in_depth = z >= 0 && z < i32(p.depth);
-    let x_plane = (n * p.depth + u32(select(0, z, in_depth))) * p.height;
+    let z = step - p.pad_z;
+    let x_plane = (n * p.depth + z) * p.height;
     let to = (step % ${kd}u) * ${plane}u;
     ${normOf(v.normed, 'norm', 'n', 'ci', 'p.groups_in')}
     ${copyElements(
@@ -127,10 +126,10 @@ fn main(
       (e) => `
       let hx${e} = j${e} % ${width}u;
       let hy${e} = j${e} / ${width}u;
-      let xx${e} = i32(box_x + hx${e}) - i32(p.pad_x);
-      let yy${e} = i32(box_y + hy${e}) - i32(p.pad_y);
-      let inside${e} = in_depth && xx${e} >= 0 && xx${e} < i32(p.width) && yy${e} >= 0 && yy${e} < i32(p.height);
-      let voxel${e} = select(0u, (x_plane + u32(yy${e})) * p.width + u32(xx${e}), inside${e});
+      let xx${e} = box_x + hx${e} - p.pad_x;
+      let yy${e} = box_y + hy${e} - p.pad_y;
+      let inside${e} = z < p.depth && xx${e} < p.width && yy${e} < p.height;
+      let voxel${e} = select(0u, (x_plane + yy${e}) * p.width + xx${e}, inside${e});
       let value${e} = ${activated(v.normed, `x[voxel${e} * p.groups_in + ci]`, 'norm')};`,
       (e) => `tile[to + hy${e} * ${pitch}u + hx${e}] = select(vec4f(0.0), value${e}, inside${e});`,
     )}

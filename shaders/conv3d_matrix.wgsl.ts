@@ -1,6 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { MatrixUnit } from '../engine/matrix_unit.ts';
-import { product, type Triple } from '../engine/shape.ts';
+import { ceilDiv, product, type Triple } from '../engine/shape.ts';
 import { boxCorner, inputVoxel } from './shared/box.ts';
 import { copyElements } from './shared/copy.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
@@ -90,8 +90,10 @@ export function conv3dMatrixKernel(v: Conv3dMatrixTile): Kernel {
   const merged = mergedMoments(v);
   const [k4, n4] = [k / 4, n / 4];
   const [, , groupsN] = v.groups;
+  /** vec4 of a voxel that an invocation copies, for which it looks once where the voxel lies, and the invocations for all of them. */
+  const quads = k4 % 2 === 0 ? 2 : 1;
+  const lanes4 = k4 / quads;
   const axisNames = ['z', 'y', 'x'];
-  const extents = ['depth', 'height', 'width'];
   const step = stepsIn(box, axes, pitch);
   const eachRow = (line: (i: number, j: number) => string) =>
     repeat(v.rows[0], (i) => repeat(v.rows[1], (j) => line(i, j)));
@@ -107,10 +109,6 @@ export function conv3dMatrixKernel(v: Conv3dMatrixTile): Kernel {
         return `${sum} = subgroupMatrixMultiplyAccumulate(values, ${weightsOf(tap)}, ${sum});`;
       })
       .join('\n');
-  const rowAxis = (i: number, j: number, axis: number) =>
-    axis === run
-      ? `box_${axisNames[axis]} + e / ${n4}u`
-      : `box_${axisNames[axis]} + ${axis === first ? `row_a + ${i}u` : `row_b + ${j}u`}`;
   return kernel(
     `conv3d_matrix_${v.kernel.join('')}`,
     wgsl`
@@ -155,17 +153,20 @@ fn main(
   let cin4 = (p.cin + 3u) / 4u;
   for (var chunk = 0u; chunk < (cin4 + ${k4 - 1}u) / ${k4}u; chunk++) {
     workgroupBarrier();
-    let channel = chunk * ${k4}u + local % ${k4}u;
-    let ci = min(channel, cin4 - 1u);
-    ${inputNorm(v, 'norm', 'n')}
+    let quad = (local % ${lanes4}u) * ${quads}u;
+    ${repeat(
+      quads,
+      (q) => `let ci${q} = min(chunk * ${k4}u + quad + ${q}u, cin4 - 1u);
+    let real${q} = chunk * ${k4}u + quad + ${q}u < cin4;
+    ${inputNorm(v, `norm${q}`, 'n', `ci${q}`)}`,
+    )}
     ${copyElements(
-      { count: product(box), stride: size / k4, lane: `local / ${k4}u` },
+      { count: product(box), stride: size / lanes4, lane: `local / ${lanes4}u`, atOnce: 2 },
       (e) => `${inputVoxel(box, e)}
-      let value${e} = ${inputAt(v, `voxel${e}`, 'norm')};`,
-      (e) => {
-        const to = `hz${e} * ${step[0]}u + hy${e} * ${step[1]}u + hx${e} * ${step[2]}u + local % ${k4}u`;
-        return `tile[${to}] = vec4h(select(vec4f(0.0), value${e}, inside${e} && channel < cin4));`;
-      },
+      ${repeat(quads, (q) => `let value${e}_${q} = ${inputAt(v, `voxel${e}`, `norm${q}`, `ci${q}`)};`)}`,
+      (e) => `
+      let to${e} = hz${e} * ${step[0]}u + hy${e} * ${step[1]}u + hx${e} * ${step[2]}u + quad;
+      ${repeat(quads, (q) => `tile[to${e} + ${q}u] = vec4h(select(vec4f(0.0), value${e}_${q}, inside${e} && real${q}));`)}`,
     )}
     workgroupBarrier();
     for (var t = 0u; t < ${v.kernel[run]}u; t++) {
@@ -188,6 +189,13 @@ fn main(
       )}
     }
   }
+  let extents = array(p.out_depth, p.out_height, p.out_width);
+  let steps = array(p.out_height * p.out_width, p.out_width, 1u);
+  let along_row = box_${axisNames[run]} + lane / ${n4}u;
+  let first_row = box_${axisNames[first]} + row_a;
+  let second_row = box_${axisNames[second]} + row_b;
+  let co = block * ${n4}u + lane % ${n4}u;
+  let corner = n * p.out_depth * steps[0] + along_row * steps[${run}] + first_row * steps[${first}] + second_row * steps[${second}];
   #if ${v.moments}
   var own = Moments(vec4f(0.0), vec4f(0.0), 0.0);
   #endif
@@ -195,18 +203,20 @@ fn main(
     (a, b) => `{
     subgroupMatrixStore<row_major>(&sums, subgroup * ${m * n4}u, sum_${a}_${b}, ${n4}u);
     workgroupBarrier();
-    for (var e = lane; e < ${m * n4}u; e += ${subgroup}u) {
-      let oz = ${rowAxis(a, b, 0)};
-      let oy = ${rowAxis(a, b, 1)};
-      let ox = ${rowAxis(a, b, 2)};
-      let co = block * ${n4}u + e % ${n4}u;
-      if (${['z', 'y', 'x'].map((axis, at) => `o${axis} < p.out_${extents[at]}`).join(' && ')}) {
-        let to = (((n * p.out_depth + oz) * p.out_height + oy) * p.out_width + ox) * p.cout4 + co;
+    let to = corner + ${a}u * steps[${first}] + ${b}u * steps[${second}];
+    let in_row = first_row + ${a}u < extents[${first}] && second_row + ${b}u < extents[${second}];
+    ${repeat(
+      ceilDiv(m * n4, subgroup),
+      (t) => `{
+      let e = lane + ${t * subgroup}u;
+      let along = along_row + ${(t * subgroup) / n4}u;
+      if (in_row && along < extents[${run}]${m * n4 < (t + 1) * subgroup ? ` && e < ${m * n4}u` : ''}) {
         let value = sums[subgroup * ${m * n4}u + e]${v.bias ? ' + bias[co]' : ''};
-        if (co < p.cout4) { y[to] = value; }
+        if (co < p.cout4) { y[(to + ${(t * subgroup) / n4}u * steps[${run}]) * p.cout4 + co] = value; }
         ${v.moments ? 'own = merge(own, Moments(value, vec4f(0.0), 1.0));' : ''}
       }
-    }
+    }`,
+    )}
     workgroupBarrier();
   }`,
   )}

@@ -24,12 +24,12 @@ export const boxVoxel = ([, y, x]: Triple, e: number): string => wgsl`
 
 /**
  * The voxel of an input [N, p.depth, p.height, p.width] that voxel `j` of a box meets, the box beginning p.pad_* before the
- * corner: `inside` tells whether there is one, and `voxel` which; 0 where there is none. All names have `e` behind them.
+ * corner: `inside` tells whether there is one (what lies in front of the first has wrapped around), and `voxel` which; 0 where there is none. All names have `e` behind them.
  */
 export const inputVoxel = (box: Triple, e: number): string => wgsl`
       ${boxVoxel(box, e)}
-      let xx${e} = i32(box_x + hx${e}) - i32(p.pad_x);
-      let yy${e} = i32(box_y + hy${e}) - i32(p.pad_y);
-      let zz${e} = i32(box_z + hz${e}) - i32(p.pad_z);
-      let inside${e} = xx${e} >= 0 && xx${e} < i32(p.width) && yy${e} >= 0 && yy${e} < i32(p.height) && zz${e} >= 0 && zz${e} < i32(p.depth);
-      let voxel${e} = select(0u, ((n * p.depth + u32(zz${e})) * p.height + u32(yy${e})) * p.width + u32(xx${e}), inside${e});`;
+      let xx${e} = box_x + hx${e} - p.pad_x;
+      let yy${e} = box_y + hy${e} - p.pad_y;
+      let zz${e} = box_z + hz${e} - p.pad_z;
+      let inside${e} = xx${e} < p.width && yy${e} < p.height && zz${e} < p.depth;
+      let voxel${e} = select(0u, ((n * p.depth + zz${e}) * p.height + yy${e}) * p.width + xx${e}, inside${e});`;

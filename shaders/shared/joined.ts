@@ -23,12 +23,14 @@ fn joined(voxel: u32, ci: u32, cin4: u32${normed ? ', norm: Norm' : ''}) -> vec4
 #endif
 `;
 
-/** `let NAME`, the norm of vec4 `ci` of a sample's input channels, where `normed`; wants `ci` and `cin4` in scope. */
-export const inputNorm = ({ joined, normed = false }: JoinedInput, name: string, n: string): string =>
-  joined ? normOf(normed, name, n, 'max(ci, p.own4) - p.own4', 'cin4 - p.own4') : normOf(normed, name, n, 'ci', 'cin4');
+/** `let NAME`, the norm of vec4 `ci` of a sample's input channels, where `normed`; wants `cin4` in scope. */
+export const inputNorm = ({ joined, normed = false }: JoinedInput, name: string, n: string, ci = 'ci'): string =>
+  joined
+    ? normOf(normed, name, n, `max(${ci}, p.own4) - p.own4`, 'cin4 - p.own4')
+    : normOf(normed, name, n, ci, 'cin4');
 
 /** vec4 `ci` of a voxel's input channels; wants `cin4` in scope, and with `norm` what inputNorm declared. */
-export const inputAt = ({ joined, normed = false }: JoinedInput, voxel: string, norm = ''): string =>
+export const inputAt = ({ joined, normed = false }: JoinedInput, voxel: string, norm = '', ci = 'ci'): string =>
   joined
-    ? `joined(${voxel}, ci, cin4${normed ? `, ${norm}` : ''})`
-    : activated(normed, `x[(${voxel}) * cin4 + ci]`, norm);
+    ? `joined(${voxel}, ${ci}, cin4${normed ? `, ${norm}` : ''})`
+    : activated(normed, `x[(${voxel}) * cin4 + ${ci}]`, norm);
