@@ -19,6 +19,8 @@ export interface DeviceTraits {
   readonly software?: boolean;
   /** 'llvmpipe' is the one that matters so far. */
   readonly kind?: string;
+  /** GPUAdapterInfo.vendor: 'nvidia', 'amd', 'apple', ... Kernels that fit the registers of one may not fit another's. */
+  readonly vendor?: string;
   readonly matrixUnit?: MatrixUnit;
   /** What a tuner found out; the usual ways without it. */
   readonly choose?: ChooseWay;
@@ -45,6 +47,8 @@ export class Device {
   readonly software: boolean;
   /** The adapter reads uniform buffers much faster than storage buffers (llvmpipe): convolutions read through windows. */
   readonly uniformWindows: boolean;
+  /** GPUAdapterInfo.vendor, or '' where nobody told. */
+  readonly vendor: string;
   /** What convolutions that may round their factors to float16 multiply with; undefined where there is none. */
   readonly matrixUnit: MatrixUnit | undefined;
   /** Which of several ways an op takes, engine/ways.ts. */
@@ -62,6 +66,7 @@ export class Device {
     this.gpu = gpu;
     this.software = options.software ?? false;
     this.uniformWindows = options.kind === 'llvmpipe';
+    this.vendor = options.vendor ?? '';
     this.matrixUnit = options.matrixUnit;
     this.choose = options.choose ?? (() => undefined);
     gpu.addEventListener('uncapturederror', this.onError);

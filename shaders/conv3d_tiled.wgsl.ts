@@ -24,14 +24,11 @@ export interface Conv3dTile {
   /** Output voxels along x, and output channels in vec4 units, that one invocation owns. */
   tileX: number;
   tileC: number;
-  /** F(4, 3) along x: three taps, tileX a multiple of 4, weights packed for it. */
+  /** F(4, 3) along x: three taps, tileX a multiple of 4. */
   winograd: boolean;
-  /** Copy the weights of a channel chunk into workgroup memory too, or read them where they are. */
+  /** Copy the weights of a channel chunk into workgroup memory too, or read them where they are, packed for F(4, 3). */
   weights: 'workgroup' | 'storage';
-  /**
-   * An input gradient: w [taps, columns of w, Cin] is flipped and transposed while it is copied into workgroup memory, from
-   * column `first` on. Not with F(4, 3).
-   */
+  /** An input gradient: w [taps, columns of w, Cin] is flipped and transposed while it is copied, from column `first` on. */
   adjoint: boolean;
   /** Input channels in the last vec4 when they are no multiple of four, else 0. */
   tail: number;
@@ -86,7 +83,7 @@ export function tileBytes(v: Conv3dTile): number {
  * mirror   test/reference/conv3d.ts
  */
 export function conv3dTiledKernel(v: Conv3dTile): Kernel {
-  const [kd, kh] = v.kernel;
+  const [kd, kh, kw] = v.kernel;
   const [lz, ly, lx] = v.lanes;
   const size = lz * ly * lx;
   const { width, height, depth, pitch, staged, merged, tile } = layout(v);
@@ -98,6 +95,26 @@ export function conv3dTiledKernel(v: Conv3dTile): Kernel {
         ? `weights[tap + ${(j * 4 + c) * v.tileC + o}u]`
         : `w[tap + (${j}u * p.cin + ${c}u) * p.cout4 + ${o}u]`,
     );
+  const tapNames = (e: number) => Array.from({ length: kw }, (_, t) => `w${e}_${t}`);
+  /** The taps along x of one input channel and vec4 of output channels. */
+  const loadTaps = (e: number) => `
+      let channel${e} = ci * 4u + c${e};
+      let real${e} = channel${e} < p.cin;
+      let at${e} = select(0u, (k${e} * ${kw}u * p.cin + channel${e}) * p.cout4 + co + o${e}, real${e});
+      ${tapNames(e)
+        .map((tap, t) => `let ${tap} = select(vec4f(0.0), w[at${e} + ${t}u * p.cin * p.cout4], real${e});`)
+        .join('\n')}`;
+  /** The same of an adjoint: a row of w is an output channel here. */
+  const loadTransposed = (e: number) => `
+      let column${e} = (co + o${e}) * 4u;
+      ${tapNames(e)
+        .map((tap, t) => {
+          const row = `(${product(v.kernel) - 1 - t}u - k${e} * ${kw}u) * p.columns_of_w + p.first + column${e}`;
+          const element = (c: number) =>
+            `select(0.0, w[select(0u, (${row} + ${c}u) * cin4 + ci, column${e} + ${c}u < p.columns)][c${e}], column${e} + ${c}u < p.columns)`;
+          return `let ${tap} = vec4f(${[0, 1, 2, 3].map(element).join(', ')});`;
+        })
+        .join('\n')}`;
   return kernel(
     `conv3d_tiled_${v.kernel.join('')}${v.winograd ? '_winograd' : ''}`,
     wgsl`
@@ -152,33 +169,19 @@ fn main(
       let value${e} = ${inputAt(v, `voxel${e}`, 'norm')};`,
       (e) => `tile[(hz${e} * ${height}u + hy${e}) * ${pitch}u + hx${e}] = select(vec4f(0.0), value${e}, inside${e});`,
     )}
-    #if ${staged > 0 && v.adjoint}
+    #if ${staged > 0}
     ${copyElements(
-      { count: staged / 4, stride: size, lane: 'local', atOnce: 1 },
+      { count: kd * kh * 4 * v.tileC, stride: size, lane: 'local', atOnce: v.adjoint ? 1 : 3 },
       (e) => `
-      let tap = j${e} / ${v.tileC}u;
-      let column = (co + j${e} % ${v.tileC}u) * 4u;
-      let at = ((${product(v.kernel) - 1}u - tap) * p.columns_of_w + p.first + column) * cin4 + ci;
-      ${repeat(
-        4,
-        (c) => `let real${c} = column + ${c}u < p.columns;
-      let q${c} = select(vec4f(0.0), w[select(0u, at + ${c}u * cin4, real${c})], real${c});`,
-      )}
-      let to = tap * ${4 * v.tileC}u + j${e} % ${v.tileC}u;`,
-      () =>
-        repeat(
-          4,
-          (r) => `weights[to + ${r * v.tileC}u] = vec4f(${[0, 1, 2, 3].map((c) => `q${c}.${'xyzw'[r]}`).join(', ')});`,
-        ),
-    )}
-    #elif ${staged > 0}
-    ${copyElements(
-      { count: staged, stride: size, lane: 'local' },
-      (e) => `
-      let channel${e} = ci * 4u + (j${e} / ${v.tileC}u) % 4u;
-      let at${e} = ((j${e} / ${4 * v.tileC}u) * p.cin + channel${e}) * p.cout4 + co + j${e} % ${v.tileC}u;
-      let value${e} = w[select(0u, at${e}, channel${e} < p.cin && j${e} < ${staged}u)];`,
-      (e) => `weights[j${e}] = select(vec4f(0.0), value${e}, channel${e} < p.cin);`,
+      let o${e} = j${e} % ${v.tileC}u;
+      let c${e} = (j${e} / ${v.tileC}u) % 4u;
+      let k${e} = j${e} / ${4 * v.tileC}u;
+      ${v.adjoint ? loadTransposed(e) : loadTaps(e)}`,
+      (e) => {
+        const { code, weights } = row.weigh(tapNames(e), `w${e}`);
+        const at = (j: number) => `(k${e} * ${row.weights}u + ${j}u) * ${4 * v.tileC}u + j${e} % ${4 * v.tileC}u`;
+        return [code, ...weights.map((weight, j) => `weights[${at(j)}] = ${weight};`)].join('\n');
+      },
     )}
     #endif
     workgroupBarrier();

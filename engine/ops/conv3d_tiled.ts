@@ -35,7 +35,7 @@ const waste = ({ shape: [, depth, height, width] }: Tensor, [lz, ly, lx]: Triple
 export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: TiledTile): Way<Convolution> {
   const variant = (problem: Convolution, normed = false): Conv3dTile => ({
     ...{ kernel: problem.kernel, lanes, tileX, tileC, weights, winograd, tail: inputChannels(problem) % 4 },
-    adjoint: weights === 'workgroup' && !winograd && problem.transpose && problem.flip,
+    adjoint: weights === 'workgroup' && problem.transpose && problem.flip,
     ...{ bias: problem.bias !== undefined, joined: problem.also !== undefined, normed },
     moments: problem.moments ?? false,
   });
@@ -59,10 +59,11 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
       const cout4 = y.pitch / 4;
       const v = variant(problem, normed);
       let weight = w;
-      if (!v.adjoint && (winograd || problem.transpose || problem.flip)) {
-        const stride = packedTaps(problem, winograd) * cin * cout4;
+      const points = winograd && weights === 'storage';
+      if (!v.adjoint && (points || problem.transpose || problem.flip)) {
+        const stride = packedTaps(problem, points) * cin * cout4;
         weight = rec.tensor([stride, 4], `${w.label}.packed`);
-        packWeights(rec, w, weight, { ...weightsOf(problem), winograd, slice: cout4, stride });
+        packWeights(rec, w, weight, { ...weightsOf(problem), winograd: points, slice: cout4, stride });
       }
       const [tilesZ, tilesY, tilesX] = [
         ceilDiv(outDepth, lanes[0]),

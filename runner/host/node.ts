@@ -111,7 +111,7 @@ async function opened(chosen: Candidate, adapter: GPUAdapter): Promise<OpenedGpu
   if (!process.listeners('exit').includes(closeAll)) process.once('exit', closeAll);
   const gpu: OpenedGpu = {
     ...{ device, adapter, name: chosen.name, kind, backend: chosen.backend, software, notes, close },
-    matrixUnit: matrixUnitOf(adapter),
+    ...{ vendor: adapter.info.vendor, matrixUnit: matrixUnitOf(adapter) },
   };
   function close(): void {
     if (open.delete(gpu)) device.destroy();

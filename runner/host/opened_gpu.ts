@@ -16,6 +16,8 @@ export interface OpenedGpu {
   /** 'vulkan', 'metal', 'd3d12', 'opengles', or 'browser'. */
   backend: string;
   software: boolean;
+  /** GPUAdapterInfo.vendor: 'nvidia', 'amd', 'apple', ... */
+  vendor: string;
   matrixUnit?: MatrixUnit;
   /** Sentences the user should see once: slow adapter, refused limit. */
   notes: string[];
@@ -76,8 +78,8 @@ export async function requestFullDevice(adapter: GPUAdapter, notes: string[]): P
 }
 
 /** What tuning goes by. */
-export function tunedAdapter({ device, software, kind, matrixUnit }: OpenedGpu): TunedAdapter {
-  return { limits: device.limits, software, kind, matrixUnit };
+export function tunedAdapter({ device, software, kind, vendor, matrixUnit }: OpenedGpu): TunedAdapter {
+  return { limits: device.limits, software, kind, vendor, matrixUnit };
 }
 
 /** Takes over what was found out about the adapter; what cannot be used is named in `notes`. */

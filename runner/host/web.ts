@@ -74,6 +74,6 @@ async function opened(adapter: GPUAdapter): Promise<OpenedGpu> {
   if (software) notes.push(`${name} computes on the CPU: correct, but slow. ${hints(navigator.userAgent).at(-1)}.`);
   return {
     ...{ device, adapter, name, kind, backend: 'browser', software, notes, close: () => device.destroy() },
-    matrixUnit: matrixUnitOf(adapter),
+    ...{ vendor, matrixUnit: matrixUnitOf(adapter) },
   };
 }

@@ -6,6 +6,7 @@ export interface TunedAdapter {
   readonly limits: GPUSupportedLimits;
   readonly software: boolean;
   readonly kind: string;
+  readonly vendor: string;
   readonly matrixUnit?: MatrixUnit;
 }
 

@@ -11,6 +11,8 @@ export interface Row {
   /** Sums an output channel, and weights an input and output channel. */
   readonly sums: number;
   readonly weights: number;
+  /** The weights out of the taps along x: code with names that begin with `name`, and expressions. */
+  weigh(taps: readonly string[], name: string): { readonly code: string; readonly weights: readonly string[] };
   /** Code between the loads of the inputs (named `x0`, ... with this prefix) and the products. */
   prepare(x: string): string;
   /** The sums that one of the weights feeds, each with the vec4 of inputs that it multiplies. */
@@ -23,6 +25,7 @@ export interface Row {
 export function directRow(outputs: number, taps: number, stride: number): Row {
   return {
     ...{ outputs, inputs: (outputs - 1) * stride + taps, sums: outputs, weights: taps },
+    weigh: (taps) => ({ code: '', weights: taps }),
     prepare: () => '',
     products: (tap, x) => Array.from({ length: outputs }, (_, t) => ({ sum: t, value: `${x}${t * stride + tap}` })),
     output: (t, sum) => sum(t),
@@ -43,6 +46,7 @@ export function winogradRow(outputs: number): Row {
   const point = (x: string, tile: number, p: number) => `${x}t${tile}_${p}`;
   return {
     ...{ outputs, inputs: outputs + 2, sums: tiles * WINOGRAD_POINTS, weights: WINOGRAD_POINTS },
+    weigh: winogradWeights,
     prepare: (x) =>
       repeat(tiles, (tile) =>
         winogradInput(
@@ -91,6 +95,18 @@ export const WINOGRAD_WEIGHTS = [
   [1 / 24, -1 / 12, 1 / 6],
   [0, 0, 1],
 ] as const;
+
+/** The six points of the weights of three taps: G g. */
+function winogradWeights([first, second, third]: readonly string[], name: string): ReturnType<Row['weigh']> {
+  const [a, b, c, d] = ['a', 'b', 'c', 'd'].map((part) => `${name}_${part}`);
+  return {
+    code: `let ${a} = (${first} + ${third}) * (-1.0 / 6.0);
+    let ${b} = ${second} * (1.0 / 6.0);
+    let ${c} = ${first} * (1.0 / 24.0) + ${third} * (1.0 / 6.0);
+    let ${d} = ${second} * (1.0 / 12.0);`,
+    weights: [`0.25 * ${first}`, `${a} - ${b}`, `${a} + ${b}`, `${c} + ${d}`, `${c} - ${d}`, third],
+  };
+}
 
 export interface RowTile {
   readonly row: Row;

@@ -22,8 +22,8 @@ const LIMITS = {
 } as unknown as GPUSupportedLimits;
 
 /** 16-32-64-128-256 channels, two patches of 112 x 112 x 80, SGD with clipping; on matrix units where there is one. */
-function step(storage: 'f32' | 'bf16', matrixUnit?: MatrixUnit) {
-  const device = new Device(dryGpu(LIMITS), { software: false, matrixUnit });
+function step(storage: 'f32' | 'bf16', { matrixUnit, vendor }: { matrixUnit?: MatrixUnit; vendor?: string } = {}) {
+  const device = new Device(dryGpu(LIMITS), { software: false, matrixUnit, vendor });
   const products = matrixUnit ? 'f16' : 'f32';
   const network = unet3d({ inChannels: 1, classes: 2, channels: [16, 32, 64, 128, 256], storage, products });
   const parameters = Parameters.create(device, network.specs, { seed: 1, initialise: false });
@@ -123,8 +123,16 @@ test('mixed precision moves and plans little more than half of that, in as many 
   assert.ok(mixed.planned < 0.6 * full.planned, `${mixed.planned} of ${full.planned} bytes planned`);
 });
 
+/** The two uppermost levels: 8 convolutions, whose 8 input gradients but the image's are 8 too, as joined inputs have two. */
+test('NVIDIA computes the large convolutions with F(4, 3), in as many commands', () => {
+  const nvidia = step('f32', { vendor: 'nvidia' });
+  assert.is(nvidia.names.filter((name) => name === 'conv3d_tiled_333_winograd').length, 16);
+  assert.is(nvidia.names.length, full.names.length);
+  assert.ok(nvidia.pipelines <= 49, `${nvidia.pipelines} pipelines`);
+});
+
 test('on matrix units fewer commands do it, all weights rounded in one of them', () => {
-  const matrix = step('bf16', { m: 16, n: 16, k: 16, subgroup: 32 });
+  const matrix = step('bf16', { matrixUnit: { m: 16, n: 16, k: 16, subgroup: 32 } });
   assert.ok(matrix.names.length <= 190, `${matrix.names.length} commands`);
   assert.is(matrix.names.indexOf('pack_weights_matrix'), 0);
   assert.is(matrix.names.lastIndexOf('pack_weights_matrix'), 0);

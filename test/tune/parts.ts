@@ -19,8 +19,8 @@ export const IDENTITY: AdapterIdentity = {
 };
 
 /** As hosts tell tuning about the adapter that a test's device is on. */
-export function adapterOf({ limits, software, uniformWindows }: Device): TunedAdapter {
-  return { limits, software, kind: uniformWindows ? 'llvmpipe' : 'hardware' };
+export function adapterOf({ limits, software, uniformWindows, vendor }: Device): TunedAdapter {
+  return { limits, software, kind: uniformWindows ? 'llvmpipe' : 'hardware', vendor };
 }
 
 export function memoryStore(text?: string): TuningStore & { text: string | undefined } {
