@@ -211,7 +211,7 @@ fn main(
       let e = lane + ${t * subgroup}u;
       let along = along_row + ${(t * subgroup) / n4}u;
       if (in_row && along < extents[${run}]${m * n4 < (t + 1) * subgroup ? ` && e < ${m * n4}u` : ''}) {
-        let value = sums[subgroup * ${m * n4}u + e]${v.bias ? ' + bias[co]' : ''};
+        let value = sums[subgroup * ${m * n4}u + e]${v.bias ? ' + bias[min(co, p.cout4 - 1u)]' : ''};
         if (co < p.cout4) { y[(to + ${(t * subgroup) / n4}u * steps[${run}]) * p.cout4 + co] = value; }
         ${v.moments ? 'own = merge(own, Moments(value, vec4f(0.0), 1.0));' : ''}
       }

@@ -1,6 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { product, type Triple } from '../engine/shape.ts';
-import { boxCorner, inputVoxel } from './shared/box.ts';
+import { boxCorner, inputVoxel, oddPitch } from './shared/box.ts';
 import { copyElements } from './shared/copy.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
 import {
@@ -43,9 +43,6 @@ export interface Conv3dTile {
 
 const sumOver = (n: number, term: (t: number) => string) => Array.from({ length: n }, (_, t) => term(t)).join(' + ');
 
-/** vec4 from one row of the tile to the next: odd, so that lanes along y lie in different banks. */
-const pitchOf = (width: number) => width + 1 - (width % 2);
-
 const rowOf = ({ tileX, kernel, winograd }: Conv3dTile) =>
   winograd ? winogradRow(tileX) : directRow(tileX, kernel[2], 1);
 
@@ -57,7 +54,7 @@ function layout(v: Conv3dTile) {
   const width = lx * tileX + kw - 1;
   const height = ly + kh - 1;
   const depth = lz + kd - 1;
-  const pitch = pitchOf(width);
+  const pitch = oddPitch(width);
   const staged = weights === 'workgroup' ? kd * kh * rowOf(v).weights * 4 * tileC : 0;
   const lanes = lz * ly * lx;
   const merged: WorkgroupMoments = { size: lanes, columns: tileC, slots: lanes, memory: 'tile' };
@@ -175,7 +172,7 @@ fn main(
       (e) => `
       let o${e} = j${e} % ${v.tileC}u;
       let c${e} = (j${e} / ${v.tileC}u) % 4u;
-      let k${e} = j${e} / ${4 * v.tileC}u;
+      let k${e} = min(j${e} / ${4 * v.tileC}u, ${kd * kh - 1}u);
       ${v.adjoint ? loadTransposed(e) : loadTaps(e)}`,
       (e) => {
         const { code, weights } = row.weigh(tapNames(e), `w${e}`);

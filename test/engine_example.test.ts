@@ -63,7 +63,7 @@ const INTERNAL = [
     'conv3d_direct',
     'conv3d_grad_weight',
     'conv3d_grad_weight_matrix',
-    'conv3d_grad_weight_tiled',
+    'conv3d_grad_weight_planes',
     'conv3d_grad_weight_windows',
     'conv3d_matrix',
     'conv3d_tiled',

@@ -2,9 +2,9 @@ import { conv3dGradWeightKernel } from '../../shaders/conv3d_grad_weight.wgsl.ts
 import { ceilDiv } from '../shape.ts';
 import type { Way } from '../ways.ts';
 import { tileWidth } from './conv3d_tiles.ts';
-import type { WeightGradient } from './convolution.ts';
+import { ownInputs, type WeightGradient } from './convolution.ts';
 import { readThrough } from './read_through.ts';
-import { sumPartials } from './sum_partials.ts';
+import { chunksOf, sumPartials } from './sum_partials.ts';
 
 /** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly. */
 const INVOCATIONS = { software: 1024, hardware: 65536 };
@@ -24,7 +24,7 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
     record: (rec, problem) => {
       const { dy, dw, ...g } = problem;
       const { source: x, normed, norm, slope } = readThrough(rec, problem.x);
-      const [n, depth, height, width, cin] = x.shape;
+      const [n, depth, height, width] = x.shape;
       const [, outDepth, outHeight, outWidth] = dy.shape;
       const [kd, kh, kw] = g.kernel;
       const cin4 = x.pitch / 4;
@@ -33,15 +33,13 @@ export function rowSums({ i: tileI, c: tileC }: GradWeightTile): Way<WeightGradi
       const perChunk = kd * kh * (cin4 / tileI) * (cout4 / tileC);
       const rows = n * outDepth * outHeight;
       const aim = INVOCATIONS[rec.device.software ? 'software' : 'hardware'];
-      const wanted = Math.min(ceilDiv(aim, perChunk), Math.max(1, Math.floor(PARTIAL_BYTES / (stride * 16))));
-      const chunkRows = ceilDiv(rows, Math.min(rows, wanted));
-      const chunks = ceilDiv(rows, chunkRows);
+      const { each: chunkRows, chunks } = chunksOf(rows, ceilDiv(aim, perChunk), stride * 16, PARTIAL_BYTES);
       const partial = rec.tensor([chunks, stride, 4], `${dw.label}.partial`);
       const count = chunks * perChunk;
       const unroll = tileWidth(outWidth, 4);
       rec.dispatch(
         conv3dGradWeightKernel({
-          ...{ kernel: g.kernel, stride: g.stride, unroll, tileI, tileC, lanes: Math.min(4, cin) },
+          ...{ kernel: g.kernel, stride: g.stride, unroll, tileI, tileC, lanes: ownInputs(problem) },
           normed,
         }),
         { x, dy, partial, ...norm },

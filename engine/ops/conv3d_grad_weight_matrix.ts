@@ -11,7 +11,7 @@ import { channels } from '../tensor.ts';
 import { taps, type WeightGradient } from './convolution.ts';
 import { type MatrixWay, worthyUnit } from './matrix_ways.ts';
 import { readThrough } from './read_through.ts';
-import { sumPartials } from './sum_partials.ts';
+import { chunksOf, sumPartials } from './sum_partials.ts';
 
 /** What of a tile does not follow from the problem and the adapter. */
 export type GradMatrixTile = Pick<GradWeightMatrixTile, 'run' | 'rows' | 'inputs' | 'outputs'>;
@@ -65,12 +65,8 @@ export function gradWeightMatrices(tile: GradMatrixTile): MatrixWay<WeightGradie
       const padded = { cin: groupsIn * unit.m * inputs, cout: groupsOut * unit.n * outputs };
       const stride = (taps(problem) * padded.cin * padded.cout) / 4;
       const boxes = samples * tilesZ * tilesY * tilesX;
-      const wanted = Math.min(
-        ceilDiv(WORKGROUPS, groupsIn * groupsOut),
-        Math.max(1, Math.floor(PARTIAL_BYTES / (stride * 16))),
-      );
-      const chunkBoxes = ceilDiv(boxes, Math.min(boxes, wanted));
-      const chunks = ceilDiv(boxes, chunkBoxes);
+      const wanted = ceilDiv(WORKGROUPS, groupsIn * groupsOut);
+      const { each: chunkBoxes, chunks } = chunksOf(boxes, wanted, stride * 16, PARTIAL_BYTES);
       const partial = rec.tensor([chunks, stride, 4], `${dw.label}.partial`);
       const count = chunks * groupsIn * groupsOut;
       rec.dispatch(

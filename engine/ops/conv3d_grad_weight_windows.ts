@@ -5,7 +5,7 @@ import { vec4s } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { largestTile, tileWidth } from './conv3d_tiles.ts';
 import { MOST_DISPATCHES } from './conv3d_windows.ts';
-import { unitStride, type WeightGradient } from './convolution.ts';
+import { ownInputs, unitStride, type WeightGradient } from './convolution.ts';
 import { sumPartials } from './sum_partials.ts';
 import { rowsInWindow, uniformAlignment, WINDOW, windowable, windowOf } from './uniform_windows.ts';
 
@@ -24,7 +24,7 @@ export const gradWeightWindows: Way<WeightGradient> = {
   record(rec, problem) {
     const { x, dy, dw, ...g } = problem;
     const [kd, kh, kw] = g.kernel;
-    const [n, depth, height, width, cin] = x.shape;
+    const [n, depth, height, width] = x.shape;
     const [, outDepth, outHeight, outWidth] = dy.shape;
     const alignment = uniformAlignment(rec.device);
     const band = bandOf(rec.device, problem);
@@ -40,7 +40,7 @@ export const gradWeightWindows: Way<WeightGradient> = {
     const partial = rec.tensor([n * outDepth * bands * chunks, stride, 4], `${dw.label}.partial`);
     rec.clear(partial);
     const kernel = conv3dGradWeightWindowsKernel({
-      ...{ kernel: g.kernel, unroll: tileWidth(outWidth, 4), tileI, tileC, lanes: Math.min(4, cin) },
+      ...{ kernel: g.kernel, unroll: tileWidth(outWidth, 4), tileI, tileC, lanes: ownInputs(problem) },
       ...{ windowX: Math.min(WINDOW, vec4s(x)), windowDy: Math.min(WINDOW, vec4s(dy)) },
     });
     for (let out = 0; out < n * outDepth; out++) {

@@ -3,7 +3,7 @@ import type { Choice, Way } from '../ways.ts';
 import { type DirectTile, direct } from './conv3d_direct.ts';
 import { rowSums } from './conv3d_grad_weight.ts';
 import { GRAD_WEIGHT_MATRIX_WAYS } from './conv3d_grad_weight_matrix.ts';
-import { gradWeightPlanes } from './conv3d_grad_weight_tiled.ts';
+import { gradWeightPlanes } from './conv3d_grad_weight_planes.ts';
 import { gradWeightWindows } from './conv3d_grad_weight_windows.ts';
 import { MATRIX_WAYS } from './conv3d_matrix.ts';
 import { type TiledTile, tiled } from './conv3d_tiled.ts';
@@ -88,17 +88,17 @@ const narrowRows = rows.slice(2);
 
 /** Planes whose pieces 7 or 14 invocations share evenly: as many as have one role where taps are 3 x 3 x 3. */
 const planes = [
-  { rows: 7, pieces: 7, c: 2, outputs: 2 },
-  { rows: 8, pieces: 7, c: 2, outputs: 1 },
-  { rows: 8, pieces: 7, c: 4, outputs: 1 },
+  { rows: 7, pieces: 7, c: 2, across: 2 },
+  { rows: 8, pieces: 7, c: 2, across: 1 },
+  { rows: 8, pieces: 7, c: 4, across: 1 },
   ...[8, 4].flatMap((pieces) => [
-    { rows: 7, pieces, c: 2, outputs: 2 },
-    { rows: 7, pieces, c: 2, outputs: 1 },
-    { rows: 7, pieces, c: 4, outputs: 1 },
+    { rows: 7, pieces, c: 2, across: 2 },
+    { rows: 7, pieces, c: 2, across: 1 },
+    { rows: 7, pieces, c: 4, across: 1 },
   ]),
 ].map((plane) => gradWeightPlanes(plane));
 
-/** The ways by planes that fill a GPU, the cheapest first; of equal ones that which copies x the least. */
+/** The ways by planes that fill a GPU, the cheapest first. */
 const fillingPlanes = (problem: WeightGradient): readonly Way<WeightGradient>[] =>
   planes
     .filter((way) => way.invocations(problem) >= FILLING)

@@ -81,6 +81,9 @@ export interface WeightGradient extends Geometry {
   readonly swapped?: boolean;
 }
 
+/** Input channels of each vec4 for which a weight gradient has sums: with `swapped` the others' have to be zeros in dw. */
+export const ownInputs = ({ x, swapped }: WeightGradient): number => (swapped ? 4 : Math.min(4, channels(x)));
+
 export const taps = ({ kernel }: Geometry): number => product(kernel);
 
 /** Weights an input and output channel as the kernel reads them: F(4, 3) has six points for three taps. */

@@ -19,6 +19,16 @@ const MOST_BYTES = 64 * 1024 * 1024;
 const LANE_CHUNKS = 12;
 const MOST_LANES = 128;
 
+/**
+ * How many of `items` rows, boxes or planes are added up before a partial sum of `bytes` is written: as many chunks as are wanted
+ * and as `most` bytes hold, but one at least.
+ */
+export function chunksOf(items: number, wanted: number, bytes: number, most: number): { each: number; chunks: number } {
+  const affordable = Math.max(1, Math.floor(most / bytes));
+  const each = ceilDiv(items, Math.min(items, wanted, affordable));
+  return { each, chunks: ceilDiv(items, each) };
+}
+
 /** y = the sum of the `chunks` equal parts that `partial` holds one after the other, added in their order. */
 export function sumChunks(rec: Recording, partial: Tensor, y: Tensor, chunks: number): void {
   const count = vec4s(y);

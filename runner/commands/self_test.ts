@@ -4,7 +4,7 @@ import type { MatrixUnit } from '../../engine/matrix_unit.ts';
 import { leakyRelu } from '../../engine/ops/activation.ts';
 import { convTranspose3d } from '../../engine/ops/conv_transpose3d.ts';
 import { conv3d } from '../../engine/ops/conv3d.ts';
-import { CONV3D } from '../../engine/ops/conv3d_ways.ts';
+import { CONV3D, CONV3D_GRAD_WEIGHT } from '../../engine/ops/conv3d_ways.ts';
 import { crossEntropy } from '../../engine/ops/cross_entropy.ts';
 import { matmul } from '../../engine/ops/matmul.ts';
 import { maxPool3d } from '../../engine/ops/max_pool3d.ts';
@@ -195,8 +195,11 @@ const FAMILIES: readonly DeviceTraits[] = [
 
 /** What GPUs take for large volumes, and by F(4, 3); an adapter with little workgroup memory takes another way. */
 const BOXES: readonly DeviceTraits[] = CONV3D.ways
-  .filter(({ name }) => name.startsWith('tiled 4x8x4 x4 c4 staged'))
-  .map(({ name }) => ({ software: false, choose: (op) => (op === CONV3D.op ? name : undefined) }));
+  .filter(({ name }) => /^tiled (4x8x4 x4|4x8x2 x8) c4 staged/.test(name))
+  .map(({ name }) => {
+    const chosen: Record<string, string> = { [CONV3D.op]: name, [CONV3D_GRAD_WEIGHT.op]: 'planes 7x32 c2x2' };
+    return { software: false, choose: (op) => chosen[op] };
+  });
 
 /**
  * One line a kernel: the largest error of output and gradients over all families of kernels, and whether float32 explains it;

@@ -6,6 +6,9 @@ import { wgsl } from './wgsl.ts';
  * are the voxels of a box. Extents are [z, y, x].
  */
 
+/** vec4 from one row of a tile in workgroup memory to the next: odd, so that rows lie in different banks. */
+export const oddPitch = (width: number): number => width + 1 - (width % 2);
+
 /** `n` and `box_z`, `box_y`, `box_x`: sample and first voxel of box `number`. Wants p.tiles_x, p.tiles_y, p.tiles_z. */
 export const boxCorner = (number: string, [z, y, x]: Triple): string => wgsl`
   var rest = ${number};
@@ -16,7 +19,7 @@ export const boxCorner = (number: string, [z, y, x]: Triple): string => wgsl`
   let box_z = (rest % p.tiles_z) * ${z}u;
   let n = rest / p.tiles_z;`;
 
-/** `hz`, `hy`, `hx`: where voxel `j` lies in a box. All names have `e` behind them (copy.ts). */
+/** `hz`, `hy`, `hx`: where voxel `j` lies in a box. `e` ends all names, so that several voxels can be under way (copy.ts). */
 export const boxVoxel = ([, y, x]: Triple, e: number): string => wgsl`
       let hx${e} = j${e} % ${x}u;
       let hy${e} = (j${e} / ${x}u) % ${y}u;
@@ -24,7 +27,8 @@ export const boxVoxel = ([, y, x]: Triple, e: number): string => wgsl`
 
 /**
  * The voxel of an input [N, p.depth, p.height, p.width] that voxel `j` of a box meets, the box beginning p.pad_* before the
- * corner: `inside` tells whether there is one (what lies in front of the first has wrapped around), and `voxel` which; 0 where there is none. All names have `e` behind them.
+ * corner: `inside` tells whether there is one (what lies in front of the first has wrapped around), and `voxel` which; 0 where
+ * there is none. `e` as for boxVoxel.
  */
 export const inputVoxel = (box: Triple, e: number): string => wgsl`
       ${boxVoxel(box, e)}

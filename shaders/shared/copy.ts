@@ -11,9 +11,10 @@ export interface Copying {
 }
 
 /**
- * Copies elements j of a box. `load` and `store` are given the end of their variables' names (element `j` + name) and what they
- * do is grouped: all loads, then all stores. The number of turns is constant: to a loop of any other Tint adds a count of 64 bits,
- * against endless ones, and where indices have known bounds it leaves out the clamping of those into workgroup memory.
+ * Copies elements `j` of a box, several at a time: first `load` of each, then `store` of each. Both are given what ends the names of
+ * the element's variables, beginning with `j` itself. `load` is run for elements behind the last one too, and has to stay inside
+ * what it reads. The number of turns is constant: to a loop of any other Tint adds a count of 64 bits, against endless ones, and
+ * where indices have known bounds it leaves out the clamping of those into workgroup memory.
  */
 export function copyElements(
   { count, stride, lane, atOnce = 4 }: Copying,

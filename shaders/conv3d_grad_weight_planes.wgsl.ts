@@ -1,11 +1,11 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { ceilDiv, type Triple } from '../engine/shape.ts';
-import { boxCorner } from './shared/box.ts';
+import { boxCorner, oddPitch } from './shared/box.ts';
 import { copyElements } from './shared/copy.ts';
 import { activated, normedInput, normOf } from './shared/normed.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
-export interface GradWeightTiledVariant {
+export interface GradWeightPlanesVariant {
   /** Stride is 1. */
   kernel: Triple;
   /** What of a plane of dy is taken at a time: rows, and pieces of four voxels along x. */
@@ -13,15 +13,15 @@ export interface GradWeightTiledVariant {
   pieces: number;
   /** vec4 of output channels that an invocation owns, and invocations side by side along them. */
   tileC: number;
-  outputs: number;
+  across: number;
   /** Input channels that matter in each vec4: fewer than four for images of one to three channels. */
-  lanes: number;
+  inputs: number;
   /** x is read through its norm and activation. */
   normed: boolean;
 }
 
-/** Invocations of a workgroup; those that are no whole share only copy. */
-export const GRAD_WEIGHT_LANES = 128;
+/** Invocations of a workgroup. Those that are no whole share copy like the others, and what they add up is left out. */
+export const GRAD_WEIGHT_SIZE = 128;
 
 /** Voxels along x that an invocation takes in one turn of its loop. */
 export const GRAD_WEIGHT_PIECE = 4;
@@ -30,55 +30,57 @@ export const GRAD_WEIGHT_PIECE = 4;
  * Roles: taps along z and y, and vec4 of output channels. Shares: invocations of one role, which divide the pieces of a plane.
  * Sums of an invocation are counted with its output channels innermost, then input channels, then taps along x.
  */
-function layout({ kernel: [kd, kh, kw], rows, pieces, tileC, outputs, lanes }: GradWeightTiledVariant) {
-  const roles = kd * kh * outputs;
-  const shares = Math.floor(GRAD_WEIGHT_LANES / roles);
-  const [height, width] = [rows + kh - 1, pieces * GRAD_WEIGHT_PIECE + kw - 1];
-  const pitch = width + 1 - (width % 2);
+function layout({ kernel: [kd, kh, kw], rows, pieces, tileC, across, inputs }: GradWeightPlanesVariant) {
+  const roles = kd * kh * across;
+  const shares = Math.floor(GRAD_WEIGHT_SIZE / roles);
+  /** Of x, with the halo. */
+  const [high, wide] = [rows + kh - 1, pieces * GRAD_WEIGHT_PIECE + kw - 1];
+  const pitch = oddPitch(wide);
   /** vec4 from plane to plane: tap rows (kz, ky) lie kz * kh + ky odd steps apart, so in different banks. */
-  const plane = height * pitch + (((kh - height) * pitch) & 7);
-  const quads = outputs * tileC;
-  const dy = rows * pieces * GRAD_WEIGHT_PIECE * quads;
-  const sums = kw * lanes * tileC;
-  return { roles, shares, height, width, pitch, plane, quads, dy, sums, tile: kd * plane + dy };
+  const plane = high * pitch + (((kh - high) * pitch) & 7);
+  /** vec4 of output channels that a workgroup owns, and of the plane of dy. */
+  const quads = across * tileC;
+  const gradients = rows * pieces * GRAD_WEIGHT_PIECE * quads;
+  const sums = kw * inputs * tileC;
+  return { roles, shares, high, wide, pitch, plane, quads, gradients, sums, tile: kd * plane + gradients };
 }
 
 /** Sums that one invocation holds, in vec4. */
-export const gradWeightSums = (v: GradWeightTiledVariant): number => layout(v).sums;
+export const gradWeightSums = (v: GradWeightPlanesVariant): number => layout(v).sums;
 
 /** Whether every role has an invocation, and all shares are equal. */
-export function gradWeightDivides(v: GradWeightTiledVariant): boolean {
+export function gradWeightDivides(v: GradWeightPlanesVariant): boolean {
   const { shares } = layout(v);
   return shares > 0 && (v.rows * v.pieces) % shares === 0;
 }
 
 /** Bytes of workgroup memory. */
-export const gradWeightTiledBytes = (v: GradWeightTiledVariant): number => layout(v).tile * 16;
+export const gradWeightPlanesBytes = (v: GradWeightPlanesVariant): number => layout(v).tile * 16;
 
 /**
- * conv3d_grad_weight_tiled, stage 1: partial[chunk, t, ci, co] = sum over the chunk's voxels o of
+ * conv3d_grad_weight_planes, stage 1: partial[chunk, t, ci, co] = sum over the chunk's voxels o of
  * x[n, o - padding + t, ci] dy[n,o,co]. Stage 2 (sum_partials) adds the chunks in a fixed order.
  *
  * layout   x, dy NDHWC in vec4; partial [chunk, taps, Cin padded to 4, Cout] in vec4
- * owns     a workgroup: all taps x 4 input x 4*outputs*tileC output channels, over a column of planes, of which one of dy and as many
+ * owns     a workgroup: all taps x 4 input x 4*across*tileC output channels, over a column of planes, of which one of dy and as many
  *          of x as there are taps along z lie in workgroup memory, each read once; an invocation: the taps along x for one (z, y)
  *          and 4*tileC output channels, of a share of each plane, in registers. Shares are added in workgroup memory at the end
  * cost     per four voxels of a row: 3+kw reads of x and 4*tileC of dy from workgroup memory for 64*kw*tileC fma; two barriers a
  *          plane, so no kernel for adapters that compute on a CPU
  * mirror   test/reference/conv3d.ts (conv3dGradWeight)
  */
-export function conv3dGradWeightTiledKernel(v: GradWeightTiledVariant): Kernel {
+export function conv3dGradWeightPlanesKernel(v: GradWeightPlanesVariant): Kernel {
   const [kd, kh, kw] = v.kernel;
-  const { roles, shares, height, width, pitch, plane, quads, dy, sums, tile } = layout(v);
+  const { roles, shares, high, wide, pitch, plane, quads, gradients, sums, tile } = layout(v);
   const piece = GRAD_WEIGHT_PIECE;
   const units = v.rows * v.pieces;
-  const size = GRAD_WEIGHT_LANES;
+  const size = GRAD_WEIGHT_SIZE;
   const each = (line: (kx: number, c: number, o: number) => string) =>
-    repeat(kw, (kx) => repeat(v.lanes, (c) => repeat(v.tileC, (o) => line(kx, c, o))));
-  const sumOf = (kx: number, c: number, o: number) => (kx * v.lanes + c) * v.tileC + o;
+    repeat(kw, (kx) => repeat(v.inputs, (c) => repeat(v.tileC, (o) => line(kx, c, o))));
+  const sumOf = (kx: number, c: number, o: number) => (kx * v.inputs + c) * v.tileC + o;
   const atOnce = Math.floor(tile / (shares * roles));
   return kernel(
-    `conv3d_grad_weight_tiled_${v.kernel.join('')}`,
+    `conv3d_grad_weight_planes_${v.kernel.join('')}`,
     wgsl`
 struct Params {
   count: u32, planes: u32, tiles_x: u32, tiles_y: u32, tiles_z: u32, groups_in: u32, groups_out: u32,
@@ -105,13 +107,14 @@ fn main(
   let ci = (i / p.groups_out) % p.groups_in;
   let chunk = i / (p.groups_out * p.groups_in);
   ${boxCorner('chunk', [1, v.rows, v.pieces * piece])}
+  // Boxes of a column are counted, so that the last planes may be fewer.
   let first = box_z * p.planes;
   let last = min(first + p.planes, p.out_depth);
   let role = local % ${roles}u;
   let share = min(local / ${roles}u, ${shares - 1}u);
-  let own = (role % ${v.outputs}u) * ${v.tileC}u;
-  let ky = (role / ${v.outputs}u) % ${kh}u;
-  let kz = role / ${v.outputs * kh}u;
+  let own = (role % ${v.across}u) * ${v.tileC}u;
+  let ky = (role / ${v.across}u) % ${kh}u;
+  let kz = role / ${v.across * kh}u;
   let co = group_out * ${quads}u;
 
   ${each((kx, c, o) => `var a${sumOf(kx, c, o)} = vec4f(0.0);`)}
@@ -122,10 +125,10 @@ fn main(
     let to = (step % ${kd}u) * ${plane}u;
     ${normOf(v.normed, 'norm', 'n', 'ci', 'p.groups_in')}
     ${copyElements(
-      { count: height * width, stride: size, lane: 'local', atOnce: 8 },
+      { count: high * wide, stride: size, lane: 'local', atOnce: 8 },
       (e) => `
-      let hx${e} = j${e} % ${width}u;
-      let hy${e} = j${e} / ${width}u;
+      let hx${e} = j${e} % ${wide}u;
+      let hy${e} = j${e} / ${wide}u;
       let xx${e} = box_x + hx${e} - p.pad_x;
       let yy${e} = box_y + hy${e} - p.pad_y;
       let inside${e} = z < p.depth && xx${e} < p.width && yy${e} < p.height;
@@ -136,7 +139,7 @@ fn main(
     if (step < first + ${kd - 1}u) { continue; }
     let y_plane = (n * p.out_depth + step - ${kd - 1}u) * p.out_height + box_y;
     ${copyElements(
-      { count: dy, stride: size, lane: 'local', atOnce: 8 },
+      { count: gradients, stride: size, lane: 'local', atOnce: 8 },
       (e) => `
       let gx${e} = box_x + (j${e} / ${quads}u) % ${v.pieces * piece}u;
       let gy${e} = j${e} / ${quads * v.pieces * piece}u;
@@ -174,9 +177,9 @@ fn main(
     var sum = tile[at];
     for (var s = 1u; s < ${shares}u; s++) { sum += tile[at + s * ${roles}u]; }
     let a = ${from}u + j / ${roles}u;
-    let tap = (chunk * ${kd * kh}u + (j % ${roles}u) / ${v.outputs}u) * ${kw}u + a / ${v.lanes * v.tileC}u;
-    let channel = ci * 4u + (a / ${v.tileC}u) % ${v.lanes}u;
-    let column = co + (j % ${v.outputs}u) * ${v.tileC}u + a % ${v.tileC}u;
+    let tap = (chunk * ${kd * kh}u + (j % ${roles}u) / ${v.across}u) * ${kw}u + a / ${v.inputs * v.tileC}u;
+    let channel = ci * 4u + (a / ${v.tileC}u) % ${v.inputs}u;
+    let column = co + (j % ${v.across}u) * ${v.tileC}u + a % ${v.tileC}u;
     partial[(tap * p.groups_in * 4u + channel) * p.cout4 + column] = sum;
   }`;
   })}
