@@ -5,7 +5,7 @@ import { boxCorner, boxVoxel, inputVoxel } from './shared/box.ts';
 import { copyElements } from './shared/copy.ts';
 import { axesOf, matrixTypes, stepsIn, tapSteps, tapsAcross, tripleOf, withHalo } from './shared/matrix_unit.ts';
 import { activated, normedInput, normOf } from './shared/normed.ts';
-import { repeat, wgsl } from './shared/wgsl.ts';
+import { groupMain, repeat, wgsl } from './shared/wgsl.ts';
 
 export interface GradWeightMatrixTile {
   unit: MatrixUnit;
@@ -90,15 +90,7 @@ ${normedInput(v.normed, 4)}
 var<workgroup> tile_x: array<vec4h, ${product(box) * x4}>;
 var<workgroup> tile_g: array<vec4h, ${product(taken) * g4}>;
 
-@compute @workgroup_size(${size})
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-  @builtin(subgroup_id) subgroup: u32,
-) {
-  let i = group.y * grid.x + group.x;
-  if (i >= p.count) { return; }
+${groupMain(size, ['@builtin(subgroup_id) subgroup: u32'])}
   let group_out = i % p.groups_out;
   let group_in = (i / p.groups_out) % p.groups_in;
   let chunk = i / (p.groups_out * p.groups_in);

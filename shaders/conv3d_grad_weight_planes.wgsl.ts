@@ -3,7 +3,7 @@ import { ceilDiv, type Triple } from '../engine/shape.ts';
 import { boxCorner, oddPitch } from './shared/box.ts';
 import { copyElements } from './shared/copy.ts';
 import { activated, normedInput, normOf } from './shared/normed.ts';
-import { repeat, wgsl } from './shared/wgsl.ts';
+import { groupMain, repeat, wgsl } from './shared/wgsl.ts';
 
 export interface GradWeightPlanesVariant {
   /** Stride is 1. */
@@ -95,14 +95,7 @@ ${normedInput(v.normed, 4)}
 // ${kd} planes of x, then one of dy; at the end the sums of all shares.
 var<workgroup> tile: array<vec4f, ${tile}>;
 
-@compute @workgroup_size(${size})
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let i = group.y * grid.x + group.x;
-  if (i >= p.count) { return; }
+${groupMain(size)}
   let group_out = i % p.groups_out;
   let ci = (i / p.groups_out) % p.groups_in;
   let chunk = i / (p.groups_out * p.groups_in);

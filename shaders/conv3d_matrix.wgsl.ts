@@ -15,7 +15,7 @@ import {
   type WorkgroupMoments,
 } from './shared/moments.ts';
 import { normedInput } from './shared/normed.ts';
-import { repeat, wgsl } from './shared/wgsl.ts';
+import { groupMain, repeat, wgsl } from './shared/wgsl.ts';
 
 export interface Conv3dMatrixTile {
   unit: MatrixUnit;
@@ -134,16 +134,7 @@ ${momentsMemory(merged)}
 var<workgroup> tile: array<vec4h, ${product(box) * pitch}>;
 var<workgroup> sums: array<vec4f, ${sumsLength(v)}>;
 
-@compute @workgroup_size(${size})
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-  @builtin(subgroup_id) subgroup: u32,
-  @builtin(subgroup_invocation_id) lane: u32,
-) {
-  let i = group.y * grid.x + group.x;
-  if (i >= p.count) { return; }
+${groupMain(size, ['@builtin(subgroup_id) subgroup: u32', '@builtin(subgroup_invocation_id) lane: u32'])}
   let block = (i % p.groups) * ${groupsN}u + subgroup % ${groupsN}u;
   ${boxCorner('i / p.groups', out)}
   let row_a = (subgroup / ${groupsN * v.groups[1]}u) * ${v.rows[0]}u;

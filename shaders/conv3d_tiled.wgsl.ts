@@ -14,7 +14,7 @@ import {
 } from './shared/moments.ts';
 import { normedInput } from './shared/normed.ts';
 import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
-import { repeat, wgsl } from './shared/wgsl.ts';
+import { groupMain, repeat, wgsl } from './shared/wgsl.ts';
 
 export interface Conv3dTile {
   /** Stride is 1. */
@@ -141,14 +141,7 @@ var<workgroup> tile: array<vec4f, ${tile}>;
 var<workgroup> weights: array<vec4f, ${staged}>;
 #endif
 
-@compute @workgroup_size(${size})
-fn main(
-  @builtin(workgroup_id) group: vec3<u32>,
-  @builtin(num_workgroups) grid: vec3<u32>,
-  @builtin(local_invocation_index) local: u32,
-) {
-  let i = group.y * grid.x + group.x;
-  if (i >= p.count) { return; }
+${groupMain(size)}
   let co = (i % p.groups) * ${v.tileC}u;
   ${boxCorner('i / p.groups', [lz, ly, lx * v.tileX])}
   let lane_y = local % ${ly}u;

@@ -31,3 +31,19 @@ fn main(
 ) {
   let i = flat_index(group, groups, local);
 `;
+
+/**
+ * The head of an entry point whose workgroups of `size` invocations are counted, undoing the fold of Recording.dispatch: sets `i`, the
+ * number of the workgroup, and `local`. Wants p.count; `builtins` are further parameters.
+ */
+export const groupMain = (size: number, builtins: readonly string[] = []): string => wgsl`
+@compute @workgroup_size(${size})
+fn main(
+  @builtin(workgroup_id) group: vec3<u32>,
+  @builtin(num_workgroups) grid: vec3<u32>,
+  @builtin(local_invocation_index) local: u32,
+  ${builtins.map((one) => `${one},`).join(' ')}
+) {
+  let i = group.y * grid.x + group.x;
+  if (i >= p.count) { return; }
+`;
