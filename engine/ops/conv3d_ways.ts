@@ -35,14 +35,18 @@ const boxes: TiledTile[] = (['workgroup', 'storage'] as const).flatMap((weights)
   { x: 4, c: 4, lanes: [2, 8, 8], weights },
   { x: 8, c: 2, lanes: [4, 8, 2], weights },
 ]);
-/** 192 sums with F(4, 3): the fewest instructions and reads of workgroup memory, where an invocation may have 255 registers. */
+/**
+ * F(4, 3) for NVIDIA's GPUs. 192 sums are the fewest instructions and reads of workgroup memory, where an invocation may have 255
+ * registers; 96, in half as much work a workgroup, keep more of a GPU busy with fewer outputs.
+ */
 const WIDE: TiledTile = { x: 8, c: 4, lanes: [4, 8, 2], weights: 'workgroup' };
-const wide = [tiled({ ...WIDE, winograd: true }), tiled(WIDE)];
+const HALF: TiledTile = { x: 8, c: 2, lanes: [4, 4, 4], weights: 'workgroup' };
+const [wideWinograd, halfWinograd] = [WIDE, HALF].map((box) => tiled({ ...box, winograd: true }));
 const inBoxes = boxes.map((box) => tiled(box));
 /** 48 KiB of workgroup memory do not hold the weights of a wider box. */
 const inBoxesWinograd = boxes.filter(({ lanes }) => lanes[0] === 4).map((box) => tiled({ ...box, winograd: true }));
 
-/** Outputs below which boxes do not fill a GPU, and those of half as many invocations. */
+/** Outputs below which boxes do not fill a GPU, and the widest do not. */
 const FEW_OUTPUTS = 2 ** 20;
 const FEW_WIDE_OUTPUTS = 2 ** 22;
 /** Invocations that do: two subgroups of 32 for each of the 528 schedulers of a large one, nearly. */
@@ -67,7 +71,7 @@ export const CONV3D: Choice<Convolution> = {
     ...uniform,
     ...storage,
     ...split,
-    ...wide,
+    ...[wideWinograd, tiled(WIDE), halfWinograd, tiled(HALF)],
     ...inBoxesWinograd,
     ...inBoxes,
     ...MATRIX_WAYS,
@@ -77,8 +81,9 @@ export const CONV3D: Choice<Convolution> = {
     const matrices = leastWasteFirst(device, problem, MATRIX_WAYS);
     if (device.software) return [...matrices, ...inWindows, ...uniform, ...storage];
     const outputs = product(problem.y.shape);
-    const widest = device.vendor === 'nvidia' && outputs >= FEW_WIDE_OUTPUTS ? wide.slice(0, 1) : [];
-    return [...matrices, ...widest, ...(outputs < FEW_OUTPUTS ? [] : inBoxes), ...fillingFirst(problem)];
+    if (outputs < FEW_OUTPUTS) return [...matrices, ...fillingFirst(problem)];
+    const nvidia = device.vendor === 'nvidia' ? [outputs < FEW_WIDE_OUTPUTS ? halfWinograd : wideWinograd] : [];
+    return [...matrices, ...nvidia, ...inBoxes, ...fillingFirst(problem)];
   },
 };
 

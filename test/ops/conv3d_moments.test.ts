@@ -19,7 +19,7 @@ import { emulated, NVIDIA, UNLIKE } from './matrix_emulation.ts';
 
 const OPTIONS = { stride: [1, 1, 1] as Triple, padding: [1, 1, 1] as Triple };
 const BOXES = CONV3D.ways.filter(({ name }) => name.startsWith('tiled'));
-assert.is(BOXES.length, 16, 'four boxes, weights here or there, and the widest, some with F(4, 3) too');
+assert.is(BOXES.length, 18, 'four boxes, weights here or there, and two for NVIDIA, some with F(4, 3) too');
 const SPLIT = CONV3D.ways.filter(({ name }) => / c4 split [39]/.test(name));
 assert.is(SPLIT.length, 4);
 
