@@ -14,10 +14,11 @@ import { Recording } from '../../engine/recording.ts';
 import type { Triple } from '../../engine/shape.ts';
 import { type Choice, type Way, wayFor } from '../../engine/ways.ts';
 import { limitsOf } from '../../runner/host/opened_gpu.ts';
+import { assertClose } from '../compare.ts';
 import { checkOp, gpuName, gpuTest, run, upload } from '../harness.ts';
 import { concat as concatReference } from '../reference/concat.ts';
 import * as reference from '../reference/conv3d.ts';
-import { type Dense, random } from '../reference/dense.ts';
+import { type Dense, halves, random } from '../reference/dense.ts';
 import { slice } from '../reference/slice.ts';
 
 type Case = { size: number[]; cin: number; cout: number; kernel: Triple; padding: Triple };
@@ -185,6 +186,23 @@ gpuTest('a gradient is taken by planes only where their partial sums take little
   assert.is(served([10, 14, 14], 128), true);
   assert.is(served([8, 56, 56], 256), false);
 });
+
+gpuTest(
+  'gradients by planes of what is stored in bfloat16',
+  async (device) => {
+    const way = CONV3D_GRAD_WEIGHT.ways.find(({ name }) => name === 'planes 7x32 c2x2') as Way<WeightGradient>;
+    const [x, dy] = [halves([2, 5, 7, 30, 6], 1), halves([2, 5, 7, 30, 16], 2)];
+    const stored = ({ shape, data }: Dense, label: string) => device.tensor(shape, label, { data, dtype: 'bf16' });
+    const g = { kernel: THREE, stride: [1, 1, 1] as Triple, padding: [1, 1, 1] as Triple };
+    const { dw } = await compute(device, (rec) => {
+      const own = device.tensor([...THREE, 6, 16], 'dw');
+      way.record(rec, { ...g, x: stored(x, 'x'), dy: stored(dy, 'dy'), dw: own });
+      return { dw: own };
+    });
+    assertClose('dw', dw, reference.conv3dGradWeight(x, dy, [...THREE, 6, 16], g), { terms: 2 * 5 * 7 * 30 });
+  },
+  { software: false },
+);
 
 /** Values that are no numbers, where memory that a recording plans comes to lie. */
 function poison(rec: Recording, vec4s: number): void {
