@@ -6,6 +6,7 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { Device } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
+import { convTranspose3d } from '../../engine/ops/conv_transpose3d.ts';
 import { conv3d, conv3dJoined } from '../../engine/ops/conv3d.ts';
 import { CONV3D, CONV3D_GRAD_WEIGHT } from '../../engine/ops/conv3d_ways.ts';
 import type { Convolution, WeightGradient } from '../../engine/ops/convolution.ts';
@@ -17,6 +18,7 @@ import { limitsOf } from '../../runner/host/opened_gpu.ts';
 import { assertClose } from '../compare.ts';
 import { checkOp, gpuName, gpuTest, run, upload } from '../harness.ts';
 import { concat as concatReference } from '../reference/concat.ts';
+import * as transposed from '../reference/conv_transpose3d.ts';
 import * as reference from '../reference/conv3d.ts';
 import { type Dense, halves, random } from '../reference/dense.ts';
 import { slice } from '../reference/slice.ts';
@@ -130,6 +132,26 @@ for (const way of READ_TWO) {
       assert.ok(served, `${way.name} does not read two tensors`);
     },
     { software: false, choose },
+  );
+}
+
+/** Transposed, but not flipped. */
+for (const { name } of CONV3D.ways.filter(({ name }) => /^tiled 4x8[x\d]+ x\d c4/.test(name))) {
+  let taken = 0;
+  gpuTest(
+    `conv_transpose3d takes its input gradient by '${name}'`,
+    async (device) => {
+      const [x, w] = [random([1, 4, 15, 30, 16], 1), random([...THREE, 16, 13], 2)];
+      const options = { stride: [1, 1, 1] as Triple, padding: [1, 1, 1] as Triple };
+      await checkOp(device, name, {
+        ...{ inputs: { x, w }, expected: transposed.convTranspose3d(x, w, null, options) },
+        op: (rec, t) => convTranspose3d(rec, t.x, t.w, null, options),
+        gradients: (dy) => ({ x: transposed.convTranspose3dGradInput(dy, w, x.shape, options) }),
+        ...{ tolerance: { terms: 27 * 16 }, gradientTolerance: { terms: 27 * 13 } },
+      });
+      assert.ok(taken > 0, `${name} was not asked for`);
+    },
+    { software: false, choose: (op) => (op === CONV3D.op && ++taken > 0 ? name : undefined) },
   );
 }
 
