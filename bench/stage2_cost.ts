@@ -14,10 +14,11 @@ import { Device } from '../engine/device.ts';
 import { unet3d } from '../engine/nn/unet3d.ts';
 import { Program } from '../engine/program.ts';
 import { product, type Triple } from '../engine/shape.ts';
+import { median } from '../runner/bench/statistics.ts';
 import { exit, openGpu } from '../runner/host/node.ts';
 import { table } from '../runner/report/table.ts';
 import { recordStage2AndPasses } from '../test/action/network_passes.ts';
-import { workerCpuMs } from './worker_time.ts';
+import { workClock } from './worker_time.ts';
 
 const PATCH: Triple = [32, 48, 32];
 const VOXELS = product(PATCH);
@@ -34,9 +35,7 @@ const { values } = parseArgs({
 const gpu = await openGpu({ gpu: values.gpu });
 const device = new Device(gpu.device, gpu);
 const unet = unet3d({ inChannels: 1, classes: 3, channels: [8, 16, 32, 64] });
-const byCpu = gpu.software && workerCpuMs() !== undefined;
-const clock = byCpu ? () => workerCpuMs() as number : () => performance.now();
-const median = (times: readonly number[]) => [...times].sort((a, b) => a - b)[times.length >> 1];
+const { now: clock, unit } = workClock(gpu.software);
 
 /** Two nested balls in every patch, brighter than what is around them, and a wave over all. */
 function ballLabels(samples: number): Uint32Array {
@@ -107,7 +106,7 @@ async function compare(preset: keyof typeof actionPresets): Promise<boolean> {
     of(rounds, 'wall').toFixed(0),
     String(commands),
   ];
-  const head = ['', byCpu ? 'CPU ms' : 'ms', 'wall ms', 'commands'];
+  const head = ['', unit, 'wall ms', 'commands'];
   console.log(
     table([
       head,
@@ -128,7 +127,7 @@ async function compare(preset: keyof typeof actionPresets): Promise<boolean> {
   const kernels = added
     .slice(0, Number(values.kernels))
     .map(({ name, ms, count }) => [name, ms.toFixed(1), String(count)]);
-  console.log(table([['added kernel', byCpu ? 'CPU ms' : 'ms', 'dispatches'], ...kernels]));
+  console.log(table([['added kernel', unit, 'dispatches'], ...kernels]));
   for (const program of [step, network]) program.destroy();
   return ratio <= GOAL;
 }

@@ -16,3 +16,9 @@ export function workerCpuMs(): number | undefined {
     return undefined;
   }
 }
+
+/** What a bench times with: CPU time of the worker threads on a software adapter where the system tells it, else the wall's clock. */
+export function workClock(software: boolean): { readonly now: () => number; readonly unit: 'CPU ms' | 'ms' } {
+  if (!software || workerCpuMs() === undefined) return { now: () => performance.now(), unit: 'ms' };
+  return { now: () => workerCpuMs() as number, unit: 'CPU ms' };
+}

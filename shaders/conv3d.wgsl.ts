@@ -1,5 +1,6 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
+import { eachInputVec4, type InputVec4s } from './shared/input_vec4s.ts';
 import { inputAt, joinedInput } from './shared/joined.ts';
 import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
@@ -7,7 +8,7 @@ import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
 /** vec4 weights in one uniform binding: 64 KiB, the size every adapter has. */
 export const UNIFORM_WEIGHTS = 4096;
 
-export interface Conv3dVariant {
+export interface Conv3dVariant extends InputVec4s {
   /** Taps and stride along z, y, x: constants, so that the taps along x unroll. */
   kernel: Triple;
   stride: Triple;
@@ -22,8 +23,6 @@ export interface Conv3dVariant {
   split: number;
   /** w is the layer's own [taps, Cin, Cout], whose transpose with its taps in reverse (or not) is convolved with; from storage. */
   adjoint: 'flipped' | 'in order' | null;
-  /** Input channels in the last vec4 when they are no multiple of four, else 0. */
-  tail: number;
   bias: boolean;
   /** The input is x and `also`, joined along the channels. */
   joined: boolean;
@@ -97,13 +96,7 @@ ${flatMain}
         ${repeat(row.inputs, (s) => `let x${s} = select(vec4f(0.0), ${inputAt(v, `u32(select(0, at + ${s}, in${s}))`)}, in${s});`)}
         ${row.prepare('x')}
         let tap = k * ${row.weights}u * tap_step + ci * 4u * p.slice + co;
-        #if ${v.tail > 0}
-        if (ci + 1u == cin4) {
-          ${products(v.tail)}
-          continue;
-        }
-        #endif
-        ${products(4)}
+        ${eachInputVec4(v, products)}
       }
     }
   }

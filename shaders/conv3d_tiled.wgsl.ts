@@ -2,6 +2,7 @@ import { type Kernel, kernel } from '../engine/kernel.ts';
 import { product, type Triple } from '../engine/shape.ts';
 import { boxCorner, inputVoxel, oddPitch } from './shared/box.ts';
 import { copyElements } from './shared/copy.ts';
+import { eachInputVec4, type InputVec4s } from './shared/input_vec4s.ts';
 import { inputAt, inputNorm, joinedInput } from './shared/joined.ts';
 import {
   momentsBytes,
@@ -16,7 +17,7 @@ import { normedInput } from './shared/normed.ts';
 import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { groupMain, repeat, wgsl } from './shared/wgsl.ts';
 
-export interface Conv3dTile {
+export interface Conv3dTile extends InputVec4s {
   /** Stride is 1. */
   kernel: Triple;
   /** Invocations of a workgroup along z, y, x. */
@@ -30,8 +31,6 @@ export interface Conv3dTile {
   weights: 'workgroup' | 'storage';
   /** An input gradient: w [taps, columns of w, Cin] is flipped and transposed while it is copied, from column `first` on. */
   adjoint: boolean;
-  /** Input channels in the last vec4 when they are no multiple of four, else 0. */
-  tail: number;
   bias: boolean;
   /** The input is x and `also`, joined along the channels. */
   joined: boolean;
@@ -184,13 +183,7 @@ ${groupMain(size)}
       #else
       let tap = (k * ${row.weights}u * p.cin + ci * 4u) * p.cout4 + co;
       #endif
-      #if ${v.tail > 0}
-      if (ci + 1u == cin4) {
-        ${products(v.tail)}
-        continue;
-      }
-      #endif
-      ${products(4)}
+      ${eachInputVec4(v, products)}
     }
   }
   let ox = box_x + lane_x;

@@ -1,6 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
 import { UNIFORM_WEIGHTS } from './conv3d.wgsl.ts';
+import { eachInputVec4, type InputVec4s } from './shared/input_vec4s.ts';
 import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
@@ -20,15 +21,13 @@ fn main(@builtin(global_invocation_id) id: vec3<u32>) {
   let i = id.x;
 `;
 
-export interface WindowConvVariant {
+export interface WindowConvVariant extends InputVec4s {
   /** Stride is 1. */
   kernel: Triple;
   tileX: number;
   tileC: number;
   /** F(4, 3) along x: three taps, tileX a multiple of 4, weights packed for it. */
   winograd: boolean;
-  /** Input channels in the last vec4 when they are no multiple of four, else 0. */
-  tail: number;
   bias: boolean;
   /** vec4 in each window of x. */
   window: number;
@@ -62,13 +61,7 @@ export function conv3dWindowsKernel(v: WindowConvVariant): Kernel {
         )}
         ${row.prepare(`x${kz}_`)}
         let tap = (${kz * kh}u + ky) * ${row.weights}u * tap_step + ci * 4u * p.slice + co;
-        #if ${v.tail > 0}
-        if (ci + 1u == cin4) {
-          ${products(kz, v.tail)}
-          continue;
-        }
-        #endif
-        ${products(kz, 4)}
+        ${eachInputVec4(v, (channels) => products(kz, channels))}
       }
     }
   }

@@ -1,15 +1,14 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
+import { eachInputVec4, type InputVec4s } from './shared/input_vec4s.ts';
 import { flatIndex, flatMain, repeat, wgsl } from './shared/wgsl.ts';
 
-export interface ConvTranspose3dVariant {
+export interface ConvTranspose3dVariant extends InputVec4s {
   /** Taps and stride along z, y, x. */
   kernel: Triple;
   stride: Triple;
   /** Output voxels of one phase along x that one invocation owns. */
   tileX: number;
-  /** Input channels in the last vec4 when they are no multiple of four, else 0. */
-  tail: number;
   bias: boolean;
 }
 
@@ -77,13 +76,7 @@ ${flatMain}
         for (var ci = 0u; ci < cin4; ci++) {
           ${repeat(v.tileX, (t) => `let x${t} = select(vec4f(0.0), x[(row + u32(select(0, first + ${t}, in${t}))) * cin4 + ci], in${t});`)}
           let tap = (((kz * ${kh}u + ky) * ${kw}u + kx) * p.cin + ci * 4u) * p.cout4 + co;
-          #if ${v.tail > 0}
-          if (ci + 1u == cin4) {
-            ${accumulate(v.tail)}
-            continue;
-          }
-          #endif
-          ${accumulate(4)}
+          ${eachInputVec4(v, accumulate)}
         }
       }
     }

@@ -1,4 +1,5 @@
 import { conv3dKernel, UNIFORM_WEIGHTS } from '../../shaders/conv3d.wgsl.ts';
+import { inputVec4s } from '../../shaders/shared/input_vec4s.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, roundUp } from '../shape.ts';
 import { channels, storedElements, type Tensor } from '../tensor.ts';
@@ -86,7 +87,7 @@ function convolve(
     ...{ kernel: g.kernel, stride: g.stride, tileX, tileC, uniformWeights: uniform, winograd, split },
     adjoint: adjoint ? (g.flip ? ('flipped' as const) : ('in order' as const)) : null,
   };
-  const kernel = conv3dKernel({ ...variant, tail: cin % 4, bias: bias !== undefined, joined: also !== undefined });
+  const kernel = conv3dKernel({ ...variant, ...inputVec4s(cin), bias: bias !== undefined, joined: also !== undefined });
   for (let s = 0; s < slices; s++) {
     const size = Math.min(slice, cout4 - s * slice);
     const tiles = ceilDiv(outWidth, tileX);

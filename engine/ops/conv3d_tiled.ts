@@ -1,4 +1,5 @@
 import { type Conv3dTile, conv3dTiledKernel, tileBytes } from '../../shaders/conv3d_tiled.wgsl.ts';
+import { inputVec4s } from '../../shaders/shared/input_vec4s.ts';
 import { ceilDiv, product, roundUp, type Triple } from '../shape.ts';
 import { channels, type Tensor } from '../tensor.ts';
 import type { Way } from '../ways.ts';
@@ -34,7 +35,7 @@ const waste = ({ shape: [, depth, height, width] }: Tensor, [lz, ly, lx]: Triple
 /** shaders/conv3d_tiled.wgsl.ts: input boxes in workgroup memory, stride 1. For GPUs. */
 export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: TiledTile): Way<Convolution> {
   const variant = (problem: Convolution, normed = false): Conv3dTile => ({
-    ...{ kernel: problem.kernel, lanes, tileX, tileC, weights, winograd, tail: inputChannels(problem) % 4 },
+    ...{ kernel: problem.kernel, lanes, tileX, tileC, weights, winograd, ...inputVec4s(inputChannels(problem)) },
     adjoint: weights === 'workgroup' && problem.transpose && problem.flip,
     ...{ bias: problem.bias !== undefined, joined: problem.also !== undefined, normed },
     moments: problem.moments ?? false,

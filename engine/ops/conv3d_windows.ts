@@ -1,5 +1,6 @@
 import { UNIFORM_WEIGHTS } from '../../shaders/conv3d.wgsl.ts';
 import { conv3dWindowsKernel } from '../../shaders/conv3d_windows.wgsl.ts';
+import { inputVec4s } from '../../shaders/shared/input_vec4s.ts';
 import type { Device } from '../device.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv } from '../shape.ts';
@@ -64,7 +65,7 @@ function convolve(
   const tiles = ceilDiv(outWidth, tileX);
   const band = Math.min(outHeight, most);
   const plane = height * width * cin4;
-  const variant = { kernel: g.kernel, tileX, tileC, winograd, tail: cin % 4, bias: !!bias };
+  const variant = { kernel: g.kernel, tileX, tileC, winograd, ...inputVec4s(cin), bias: !!bias };
   const kernel = conv3dWindowsKernel({ ...variant, window: Math.min(WINDOW, vec4s(x)) });
   for (let s = 0; s * slice < cout4; s++) {
     const offset = packed.offset + s * UNIFORM_WEIGHTS * 16;

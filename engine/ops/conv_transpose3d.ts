@@ -1,4 +1,5 @@
 import { convTranspose3dKernel } from '../../shaders/conv_transpose3d.wgsl.ts';
+import { inputVec4s } from '../../shaders/shared/input_vec4s.ts';
 import type { Recording } from '../recording.ts';
 import { ceilDiv, convTransposeExtent } from '../shape.ts';
 import { type Tensor, volumeShape } from '../tensor.ts';
@@ -48,7 +49,7 @@ export function scatter(rec: Recording, x: Tensor, w: Tensor, y: Tensor, g: Geom
   const cout4 = y.pitch / 4;
   const count = n * outDepth * outHeight * tiles * g.stride[2] * cout4;
   rec.dispatch(
-    convTranspose3dKernel({ kernel: g.kernel, stride: g.stride, tileX, tail: cin % 4, bias: bias !== undefined }),
+    convTranspose3dKernel({ kernel: g.kernel, stride: g.stride, tileX, ...inputVec4s(cin), bias: bias !== undefined }),
     bias ? { x, w, y, bias } : { x, w, y },
     {
       ...{ count, tiles, depth, height, width, cin },
