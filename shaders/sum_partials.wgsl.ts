@@ -62,9 +62,6 @@ ${place('p')}
 /** Invocations of a workgroup; a power of two. */
 export const SUM_TREE_LANES = 256;
 
-/** Sums of one dispatch: with y they make seven storage buffers, where every adapter has eight. */
-export const MOST_SUMS = 6;
-
 /** What sum_partials_tree knows beside that: workgroups of this and all sums before, and neighbouring vec4 of a workgroup. */
 const TREE_FIELDS = ['end', 'width', ...FIELDS] as const;
 
@@ -76,7 +73,7 @@ export function sumTreeParams(sums: readonly (SumParams & { end: number; width: 
 const lanes = sumTree(SUM_TREE_LANES);
 
 /**
- * sum_partials_tree: up to ${MOST_SUMS} of those sums, into one y, for GPUs.
+ * sum_partials_tree: `sums` of those, into one y, for GPUs: as many as a shader may have storage buffers beside y.
  *
  * layout   partial_0, partial_1, ... as partial of sum_partials; y by values
  * owns     a workgroup: `width` (a power of two) vec4 of one sum. Neighbouring lanes hold neighbouring vec4, each adds up every

@@ -1,5 +1,4 @@
 import {
-  MOST_SUMS,
   SUM_TREE_LANES,
   type SumParams,
   sumPartialsKernel,
@@ -13,7 +12,7 @@ import { channels, spanOf, storedBytes, type Tensor, vec4s } from '../tensor.ts'
 import { taps, type WeightGradient } from './convolution.ts';
 
 /** Partial sums that may wait, in bytes: what they add to the memory of a step. */
-const MOST_BYTES = 64 * 1024 * 1024;
+const MOST_BYTES = 128 * 1024 * 1024;
 
 /** Chunks that a lane adds up, until a vec4 has so many lanes that each has to take more. */
 const LANE_CHUNKS = 12;
@@ -81,6 +80,7 @@ interface SumBatch extends Batch {
 function sums(rec: Recording): SumBatch {
   const all: Sum[] = [];
   const outputs: Tensor[] = [];
+  const most = rec.device.limits.maxStorageBuffersPerShaderStage - 1;
   let bytes = 0;
   return {
     outputs,
@@ -88,7 +88,7 @@ function sums(rec: Recording): SumBatch {
       all.push(sum);
       outputs.push(sum.dw);
       bytes += storedBytes(sum.partial);
-      return all.length === MOST_SUMS || bytes >= MOST_BYTES;
+      return all.length === most || bytes >= MOST_BYTES;
     },
     write() {
       const y = spanOf(outputs);

@@ -19,6 +19,7 @@ const LIMITS = {
   ...{ maxBufferSize: 2 ** 32, maxStorageBufferBindingSize: 2 ** 31 - 4, maxUniformBufferBindingSize: 65536 },
   ...{ minUniformBufferOffsetAlignment: 64, maxComputeWorkgroupsPerDimension: 65535 },
   ...{ maxComputeInvocationsPerWorkgroup: 1024, maxComputeWorkgroupStorageSize: 49152 },
+  maxStorageBuffersPerShaderStage: 16,
 } as unknown as GPUSupportedLimits;
 
 /** 16-32-64-128-256 channels, two patches of 112 x 112 x 80, SGD with clipping; on matrix units where there is one. */
@@ -56,8 +57,8 @@ function step(storage: 'f32' | 'bf16', { matrixUnit, vendor }: { matrixUnit?: Ma
 const full = step('f32');
 
 test('in float32: commands, pipelines, bytes moved and bytes planned', () => {
-  assert.ok(full.names.length <= 204, `${full.names.length} commands`);
-  assert.ok(full.pipelines <= 45, `${full.pipelines} pipelines`);
+  assert.ok(full.names.length <= 202, `${full.names.length} commands`);
+  assert.ok(full.pipelines <= 46, `${full.pipelines} pipelines`);
   assert.ok(full.traffic <= 11.8e9, `${full.traffic} bytes moved`);
   assert.ok(full.planned <= 1.25e9, `${full.planned} bytes planned`);
 });
@@ -94,10 +95,10 @@ test('every input gradient reads the weights as they lie', () => {
   assert.is(counted('pack_weights'), 0);
 });
 
-/** Of 27 gradients, as many at a time as have 64 MiB of partial sums; those of split sums (10) are not of gradients of weights. */
+/** Of 27 gradients, as many at a time as have 128 MiB of partial sums; those of split sums (10) are not of gradients of weights. */
 test('weight gradients are summed several at a time', () => {
-  assert.is(counted('sum_partials_tree'), 5);
-  assert.is(counted('sum_partials'), 5 + 10);
+  assert.is(counted('sum_partials_tree'), 3);
+  assert.is(counted('sum_partials'), 3 + 10);
 });
 
 /** Inputs of the up-convolutions and of the head (5), and what the direct kernel reads in the two lowest levels (4). */
@@ -128,12 +129,12 @@ test('NVIDIA computes the large convolutions with F(4, 3), in as many commands',
   const nvidia = step('f32', { vendor: 'nvidia' });
   assert.is(nvidia.names.filter((name) => name === 'conv3d_tiled_333_winograd').length, 25);
   assert.is(nvidia.names.length, full.names.length);
-  assert.ok(nvidia.pipelines <= 49, `${nvidia.pipelines} pipelines`);
+  assert.ok(nvidia.pipelines <= 50, `${nvidia.pipelines} pipelines`);
 });
 
 test('on matrix units fewer commands do it, all weights rounded in one of them', () => {
   const matrix = step('bf16', { matrixUnit: { m: 16, n: 16, k: 16, subgroup: 32 } });
-  assert.ok(matrix.names.length <= 190, `${matrix.names.length} commands`);
+  assert.ok(matrix.names.length <= 186, `${matrix.names.length} commands`);
   assert.is(matrix.names.indexOf('pack_weights_matrix'), 0);
   assert.is(matrix.names.lastIndexOf('pack_weights_matrix'), 0);
   assert.is(matrix.names.filter((name) => name.startsWith('conv3d_matrix')).length, 38);
