@@ -42,6 +42,8 @@ export class Recording {
   /** Work that waits to become one dispatch. */
   readonly batches = new Batches();
   private readonly moments = new Map<Storage, { readonly of: Tensor; readonly moments: Tensor }>();
+  /** Of all temporaries, as if none shared its memory with another. */
+  bytes = 0;
   private gradEnabled = true;
   /** Set by Program: nothing can be added any more. */
   sealed = false;
@@ -71,6 +73,7 @@ export class Recording {
       );
     }
     const storage: Storage = { label, bytes };
+    this.bytes += bytes;
     return { label, shape, pitch, dtype, storage, offset: 0, requiresGrad: false };
   }
 

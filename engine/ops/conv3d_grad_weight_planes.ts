@@ -34,8 +34,9 @@ export interface PlaneWay extends Way<WeightGradient> {
 const WORKGROUPS = 2048;
 /** Fewer planes would be spent on reading those around them. */
 const LEAST_PLANES = 4;
-/** Partial sums of one gradient. */
+/** Partial sums of one gradient: aimed at, and what a gradient with as many columns and channels as need more may take. */
 const PARTIAL_BYTES = 16 * 1024 * 1024;
+const MOST_PARTIAL_BYTES = 64 * 1024 * 1024;
 /** Waste above which rows of the volume are faster. */
 const MOST_WASTE = 1.3;
 /** Sums in vec4 that fit a GPU's registers beside what is loaded. */
@@ -81,7 +82,7 @@ export function gradWeightPlanes({ rows, pieces, c, across }: GradWeightPlane): 
       gradWeightDivides(variant(problem)) &&
       gradWeightSums(variant(problem)) <= MOST_SUMS &&
       waste(problem) <= MOST_WASTE &&
-      split(problem).bytes <= PARTIAL_BYTES &&
+      split(problem).bytes <= MOST_PARTIAL_BYTES &&
       GRAD_WEIGHT_SIZE <= limits.maxComputeInvocationsPerWorkgroup &&
       gradWeightPlanesBytes(variant(problem)) <= limits.maxComputeWorkgroupStorageSize,
     record: (rec, problem) => {

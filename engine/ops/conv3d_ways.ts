@@ -43,7 +43,7 @@ const WIDE: TiledTile = { x: 8, c: 4, lanes: [4, 8, 2], weights: 'workgroup' };
 const HALF: TiledTile = { x: 8, c: 2, lanes: [4, 4, 4], weights: 'workgroup' };
 const [wideWinograd, halfWinograd] = [WIDE, HALF].map((box) => tiled({ ...box, winograd: true }));
 const inBoxes = boxes.map((box) => tiled(box));
-/** 48 KiB of workgroup memory do not hold the weights of a wider box. */
+/** Not in the flat box, whose halo is the largest: there are half as many products for which to read it. */
 const inBoxesWinograd = boxes.filter(({ lanes }) => lanes[0] === 4).map((box) => tiled({ ...box, winograd: true }));
 
 /** Outputs below which boxes do not fill a GPU, and the widest do not. */
@@ -82,7 +82,8 @@ export const CONV3D: Choice<Convolution> = {
     if (device.software) return [...matrices, ...inWindows, ...uniform, ...storage];
     const outputs = product(problem.y.shape);
     if (outputs < FEW_OUTPUTS) return [...matrices, ...fillingFirst(problem)];
-    const nvidia = device.vendor === 'nvidia' ? [outputs < FEW_WIDE_OUTPUTS ? halfWinograd : wideWinograd] : [];
+    const wide = outputs < FEW_WIDE_OUTPUTS ? [] : [wideWinograd];
+    const nvidia = device.vendor === 'nvidia' ? [...wide, halfWinograd] : [];
     return [...matrices, ...nvidia, ...inBoxes, ...fillingFirst(problem)];
   },
 };

@@ -11,8 +11,11 @@ import { ceilDiv, powerOfTwo } from '../shape.ts';
 import { channels, spanOf, storedBytes, type Tensor, vec4s } from '../tensor.ts';
 import { taps, type WeightGradient } from './convolution.ts';
 
-/** Partial sums that may wait, in bytes: what they add to the memory of a step. */
+/** Partial sums that may wait, in bytes and of those that a recording's tensors have in all: what they add to a step's memory. */
 const MOST_BYTES = 128 * 1024 * 1024;
+const MOST_SHARE = 1 / 16;
+/** Sums that a shader of a sensible size takes. */
+const MOST_SUMS = 15;
 
 /** Chunks that a lane adds up, until a vec4 has so many lanes that each has to take more. */
 const LANE_CHUNKS = 12;
@@ -80,7 +83,7 @@ interface SumBatch extends Batch {
 function sums(rec: Recording): SumBatch {
   const all: Sum[] = [];
   const outputs: Tensor[] = [];
-  const most = rec.device.limits.maxStorageBuffersPerShaderStage - 1;
+  const most = Math.min(MOST_SUMS, rec.device.limits.maxStorageBuffersPerShaderStage - 1);
   let bytes = 0;
   return {
     outputs,
@@ -88,7 +91,7 @@ function sums(rec: Recording): SumBatch {
       all.push(sum);
       outputs.push(sum.dw);
       bytes += storedBytes(sum.partial);
-      return all.length === most || bytes >= MOST_BYTES;
+      return all.length === most || bytes >= Math.min(MOST_BYTES, MOST_SHARE * rec.bytes);
     },
     write() {
       const y = spanOf(outputs);

@@ -113,7 +113,9 @@ async function examineGpu(report: DoctorReport, wanted: string, selfTest: SelfTe
 
 function tuningOf({ tuning }: OpenedGpu): DoctorReport['tuning'] {
   const problems = tuning?.valid().length ?? 0;
-  return tuning && problems > 0 ? { file: tuning.store.name, problems, faster: tuning.chosen().length } : null;
+  return tuning && problems > 0
+    ? { file: tuning.store.name, problems, faster: tuning.valid().filter(({ way, usual }) => way !== usual).length }
+    : null;
 }
 
 function why(gpu: OpenedGpu, wanted: string): string {

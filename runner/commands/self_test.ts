@@ -193,9 +193,9 @@ const FAMILIES: readonly DeviceTraits[] = [
   { software: true, kind: 'llvmpipe' },
 ];
 
-/** What GPUs take for large volumes, and by F(4, 3); an adapter with little workgroup memory takes another way. */
+/** What GPUs take for large volumes, NVIDIA's by F(4, 3); an adapter with little workgroup memory takes another way. */
 const BOXES: readonly DeviceTraits[] = CONV3D.ways
-  .filter(({ name }) => /^tiled (4x8x4 x4|4x8x2 x8) c4 staged/.test(name))
+  .filter(({ name }) => /^tiled (4x8x4 x4 c4 staged|(4x8x2 x8 c4|4x4x4 x8 c2) staged winograd)$/.test(name))
   .map(({ name }) => {
     const chosen: Record<string, string> = { [CONV3D.op]: name, [CONV3D_GRAD_WEIGHT.op]: 'planes 7x32 c2x2' };
     return { software: false, choose: (op) => chosen[op] };

@@ -8,7 +8,7 @@ import { shaderHash, textHash } from './shader_hash.ts';
 import type { TuningStore } from './store.ts';
 import { TUNABLES, type Tunable } from './tunables.ts';
 
-/** A way other than the usual one, as run folders keep it. */
+/** A way that was found to be the fastest, as run folders keep it; the usual one too, as other problems of the key may have another. */
 export interface ChosenWay {
   readonly op: string;
   readonly key: string;
@@ -23,7 +23,7 @@ export interface Tuning {
   valid(): readonly TuningRecord[];
   /** The valid record of a problem. */
   record(op: string, key: string): TuningRecord | undefined;
-  /** Everything that differs from the usual ways. */
+  /** What `choose` takes. */
   chosen(): readonly ChosenWay[];
   /** Adds to what is stored, by this and by other processes. */
   add(found: readonly TuningRecord[]): Promise<void>;
@@ -59,16 +59,13 @@ export async function openTuning(options: TuningOptions, warn: (sentence: string
     ...{ adapter: identity, store, valid },
     choose(op, key) {
       const record = known.get(`${op} ${key}`);
-      return record && differs(record) && isValid(record) ? record.way : undefined;
+      return record && isValid(record) ? record.way : undefined;
     },
     record(op, key) {
       const record = known.get(`${op} ${key}`);
       return record && isValid(record) ? record : undefined;
     },
-    chosen: () =>
-      valid()
-        .filter(differs)
-        .map(({ op, key, way }) => ({ op, key, way })),
+    chosen: () => valid().map(({ op, key, way }) => ({ op, key, way })),
     async add(found) {
       for (const record of found) known.set(keyOf(record), record);
       await store.update((held) => {
@@ -84,8 +81,6 @@ export function chooseAmong(chosen: readonly ChosenWay[]): ChooseWay {
   const ways = new Map(chosen.map((item) => [keyOf(item), item.way]));
   return (op, key) => ways.get(`${op} ${key}`);
 }
-
-const differs = ({ way, usual }: TuningRecord) => way !== usual;
 
 /** Of the names of all ways of an op. */
 export function waysHash({ choice }: Tunable): string {

@@ -8,7 +8,10 @@ export interface InputVec4s {
 
 export const inputVec4s = (channels: number): InputVec4s => ({ tail: channels % 4, full: channels >= 4 });
 
-/** The body of that loop out of the code for a number of channels: what cannot come about is not there to be compiled. */
+/**
+ * What is done with each vec4, at the end of a loop in it or of that loop itself (`continue` ends the turn), out of the code for a number
+ * of channels: what cannot come about is not there to be compiled.
+ */
 export function eachInputVec4({ tail, full }: InputVec4s, body: (channels: number) => string): string {
   if (tail === 0) return body(4);
   if (!full) return body(tail);

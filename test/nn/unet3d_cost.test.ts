@@ -95,7 +95,7 @@ test('every input gradient reads the weights as they lie', () => {
   assert.is(counted('pack_weights'), 0);
 });
 
-/** Of 27 gradients, as many at a time as have 128 MiB of partial sums; those of split sums (10) are not of gradients of weights. */
+/** Of 27 gradients, as many at a time as have a 16th of the step's tensors in partial sums, at most 128 MiB; those of split sums (10) are not of gradients of weights. */
 test('weight gradients are summed several at a time', () => {
   assert.is(counted('sum_partials_tree'), 3);
   assert.is(counted('sum_partials'), 3 + 10);
@@ -134,7 +134,7 @@ test('NVIDIA computes the large convolutions with F(4, 3), in as many commands',
 
 test('on matrix units fewer commands do it, all weights rounded in one of them', () => {
   const matrix = step('bf16', { matrixUnit: { m: 16, n: 16, k: 16, subgroup: 32 } });
-  assert.ok(matrix.names.length <= 186, `${matrix.names.length} commands`);
+  assert.ok(matrix.names.length <= 188, `${matrix.names.length} commands`);
   assert.is(matrix.names.indexOf('pack_weights_matrix'), 0);
   assert.is(matrix.names.lastIndexOf('pack_weights_matrix'), 0);
   assert.is(matrix.names.filter((name) => name.startsWith('conv3d_matrix')).length, 38);

@@ -4,7 +4,7 @@
  */
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { Device } from '../../engine/device.ts';
+import { Device, type DeviceTraits } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
 import { convTranspose3d } from '../../engine/ops/conv_transpose3d.ts';
 import { conv3d, conv3dJoined } from '../../engine/ops/conv3d.ts';
@@ -172,23 +172,40 @@ gpuTest('a chosen way that cannot compute a problem is passed over for the usual
 });
 
 /** A convolution 3 x 3 x 3 of planned tensors, which hold no memory. */
-function planned(device: Device, size: Triple, channels: number): Convolution {
+function planned(device: Device, size: Triple, cin: number, cout = cin): Convolution {
   const rec = new Recording(device, 'planned');
-  const [x, y] = ['x', 'y'].map((label) => rec.tensor([2, ...size, channels], label));
-  const w = rec.tensor([...THREE, channels, channels], 'w');
+  const [x, y] = [cin, cout].map((channels) => rec.tensor([2, ...size, channels], 'volume'));
+  const w = rec.tensor([...THREE, cin, cout], 'w');
   return { kernel: THREE, stride: [1, 1, 1], padding: [1, 1, 1], x, w, y, transpose: false, flip: false };
+}
+
+/** A GPU of large buffers, and workgroups of at most `kib` KiB, that computes nothing. */
+function dryDevice(device: Device, kib: number, traits: DeviceTraits = {}): Device {
+  const workgroups = { maxComputeInvocationsPerWorkgroup: 256, maxComputeWorkgroupStorageSize: kib * 1024 };
+  const buffers = { maxBufferSize: 2 ** 31, maxStorageBufferBindingSize: 2 ** 31 - 4 };
+  return new Device(dryGpu({ ...limitsOf(device.limits), ...workgroups, ...buffers } as never), traits);
 }
 
 gpuTest(
   'GPUs take boxes where these fit into workgroup memory, and with the least that WebGPU grants other ways',
   async (device) => {
-    const limits = { ...limitsOf(device.limits), maxComputeInvocationsPerWorkgroup: 256 };
-    const taken = (maxComputeWorkgroupStorageSize: number) => {
-      const told = new Device(dryGpu({ ...limits, maxComputeWorkgroupStorageSize } as never), {});
+    const taken = (kib: number) => {
+      const told = dryDevice(device, kib);
       return wayFor(told, CONV3D, planned(told, [80, 112, 112], 16)).name;
     };
-    assert.match(taken(48 * 1024), /^tiled/);
-    assert.match(taken(16 * 1024), /^direct/);
+    assert.match(taken(48), /^tiled/);
+    assert.match(taken(16), /^direct/);
+  },
+);
+
+gpuTest(
+  "NVIDIA's GPUs take F(4, 3) with as many sums as the channels have and the outputs fill a GPU for",
+  async (device) => {
+    const told = dryDevice(device, 48, { vendor: 'nvidia' });
+    const taken = (size: Triple, cout: number) => wayFor(told, CONV3D, planned(told, size, 16, cout)).name;
+    assert.is(taken([80, 112, 112], 16), 'tiled 4x8x2 x8 c4 staged winograd');
+    assert.is(taken([80, 112, 112], 24), 'tiled 4x4x4 x8 c2 staged winograd');
+    assert.is(taken([40, 56, 56], 16), 'tiled 4x4x4 x8 c2 staged winograd');
   },
 );
 
@@ -200,12 +217,15 @@ gpuTest('taps are shared out only where their partial sums take little memory', 
 });
 
 gpuTest('a gradient is taken by planes only where their partial sums take little memory', async (device) => {
+  const told = dryDevice(device, 48);
   const served = (size: Triple, channels: number) => {
-    const { w: dw, y: dy, ...rest } = planned(device, size, channels);
-    return CONV3D_GRAD_WEIGHT.ways.some((way) => /^planes/.test(way.name) && way.serves(device, { ...rest, dy, dw }));
+    const { w: dw, y: dy, ...rest } = planned(told, size, channels);
+    return CONV3D_GRAD_WEIGHT.ways.some((way) => /^planes/.test(way.name) && way.serves(told, { ...rest, dy, dw }));
   };
   assert.is(served([80, 112, 112], 16), true);
   assert.is(served([10, 14, 14], 128), true);
+  assert.is(served([128, 128, 128], 32), true, 'levels of two patches of 128^3');
+  assert.is(served([64, 64, 64], 64), true);
   assert.is(served([8, 56, 56], 256), false);
 });
 

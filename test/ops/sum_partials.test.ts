@@ -73,6 +73,13 @@ function problemOf(device: Device, c: Case, dw: Tensor): WeightGradient {
 
 const shapeOf = ({ kernel, cin, cout, swapped }: Case) => [...kernel, ...(swapped ? [cout, cin] : [cin, cout])];
 
+/** A recording whose feature maps are so large that sums may wait. */
+function recordingOf(device: Device): Recording {
+  const rec = new Recording(device, 'sums');
+  for (let i = 0; i < 16; i++) rec.tensor([2 ** 23, 4], 'feature maps');
+  return rec;
+}
+
 const summing = (rec: Recording) =>
   rec.commands.filter((command) => command.kind === 'dispatch' && command.kernel.name.startsWith('sum_partials'))
     .length;
@@ -83,7 +90,7 @@ async function sumAll(device: Device): Promise<{ dispatches: number; sums: Float
   const offsets = bytes.map((_, i) => bytes.slice(0, i).reduce((sum, n) => sum + Math.ceil(n / 256) * 256, 0));
   const size = (offsets[offsets.length - 1] + bytes[bytes.length - 1]) / 4;
   const flat = device.tensor([size], 'gradients', { dense: true, data: new Float32Array(size).fill(7) });
-  const rec = new Recording(device, 'sums');
+  const rec = recordingOf(device);
   CASES.forEach((c, i) => {
     const shape = shapeOf(c);
     const dw: Tensor = { ...flat, label: `dw${i}`, shape, pitch: padChannels(shape[4]), offset: offsets[i] };
@@ -138,7 +145,7 @@ gpuTest(
   async (device) => {
     const c = CASES[0];
     const partial = upload(device, { shape: [2, 27 * 8 * 3, 4], data: partialsOf(c, 0).data }, 'partial');
-    const rec = new Recording(device, 'sums');
+    const rec = recordingOf(device);
     const [first, second, copy] = ['first', 'second', 'copy'].map((label) => device.tensor(shapeOf(c), label));
     sumPartials(rec, partial, problemOf(device, c, first));
     sumPartials(rec, partial, problemOf(device, c, second));
@@ -165,7 +172,7 @@ gpuTest(
   async (device) => {
     const c = CASES[0];
     const partial = upload(device, { shape: [2, 27 * 8 * 3, 4], data: partialsOf(c, 0).data }, 'partial');
-    const rec = new Recording(device, 'sums');
+    const rec = recordingOf(device);
     for (const label of ['first', 'second'])
       sumPartials(rec, partial, problemOf(device, c, device.tensor(shapeOf(c), label)));
     const lines = rec.toString().split('\n');
@@ -181,7 +188,7 @@ for (const software of [false, true]) {
       const c = CASES[1];
       const partial = upload(device, { shape: [c.chunks, 27 * 4 * 2, 4], data: partialsOf(c, 1).data }, 'partial');
       const grads = (['f32', 'bf16'] as const).map((dtype) => device.tensor(shapeOf(c), dtype, { dtype }));
-      const rec = new Recording(device, 'sums');
+      const rec = recordingOf(device);
       for (const dw of grads) sumPartials(rec, partial, problemOf(device, c, dw));
       const program = await Program.create(rec);
       program.run();
@@ -200,7 +207,7 @@ for (const software of [false, true]) {
 gpuTest(
   'no more waits than the memory of a step has room for',
   async (device) => {
-    const rec = new Recording(device, 'sums');
+    const rec = recordingOf(device);
     const c: Case = { kernel: [1, 1, 1], cin: 64, cout: 64, chunks: 4096 };
     const dw = device.tensor(shapeOf(c), 'dw');
     const partial = rec.tensor([c.chunks, 64 * 16, 4], 'partial');
@@ -210,6 +217,11 @@ gpuTest(
     assert.is(summing(rec), 0);
     sumPartials(rec, partial, problemOf(device, c, dw));
     assert.is(summing(rec), 1);
+    const small = new Recording(device, 'a step of small patches');
+    const own = small.tensor([c.chunks, 64 * 16, 4], 'partial');
+    small.clear(own);
+    sumPartials(small, own, problemOf(device, c, dw));
+    assert.is(summing(small), 1);
   },
   { ...traits, software: false },
 );
