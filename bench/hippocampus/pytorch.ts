@@ -1,7 +1,7 @@
 /**
  * What PyTorch 1.13 reaches with the recipe `reference` on the same 40 test cases: means of anterior and posterior, distances
- * in mm, one CPU thread. Source: the results of a PyTorch implementation run on these volumes before this engine existed
- * (shared/reference.md, "Results"; ACTION is its schedule "warm").
+ * in mm, one CPU thread. Source: a PyTorch implementation of engine/action/method.md that was run on these volumes before this engine
+ * existed and is not in the repository; its seeds and schedules stand below.
  */
 import type { Run } from './scores.ts';
 
