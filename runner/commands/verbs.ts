@@ -139,7 +139,7 @@ export const VERBS: readonly Verb[] = [
         bytes,
       ],
       ['--max-hours <h>', 'stop and save after so many hours, exit code 75', number(0)],
-      ['--force', 'replace the run in the folder'],
+      ['--force', 'replace the run in the folder, and nothing else there'],
     ],
     examples: [
       'train Task04_Hippocampus -o runs/action --labelled 4',
