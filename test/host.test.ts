@@ -56,7 +56,7 @@ function inChild(text: string, environment: Record<string, string> = {}): Promis
   return new Promise((resolve) => child.on('close', (code, signal) => resolve({ code, signal, output })));
 }
 
-const { adapters, auto } = await listAdapters();
+const { adapters, auto, refusals } = await listAdapters();
 
 test('there is an adapter, and auto is one of them', () => {
   assert.ok(adapters.length > 0);
@@ -105,6 +105,8 @@ for (const absent of ['Voodoo 2', 'null', '99']) {
     assert.instance(error, NoGpuError);
     assert.is(error.exitCode, 3);
     assert.ok(error.message.includes(`"${absent}"`) && error.message.includes(adapters[0].name), error.message);
+    const others = refusals.length > 0 ? ['action3d doctor tells why others are not available'] : [];
+    assert.equal(error.hints, others, 'no advice on drivers');
   });
 }
 

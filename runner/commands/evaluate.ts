@@ -1,6 +1,6 @@
 /** `action3d evaluate PRED_DIR LABEL_DIR`: scores predictions, prints a table or JSON, writes `summary.json`. */
 import { CheckError, UsageError } from '../../engine/errors.ts';
-import { exists, writeFileAtomic } from '../host/files.ts';
+import { assertWritable, writeFileAtomic } from '../host/files.ts';
 import type { Summary } from '../predict/evaluate_cases.ts';
 import type { DistanceUnit } from '../predict/metrics.ts';
 import { fixed } from '../report/format.ts';
@@ -37,9 +37,7 @@ export async function evaluate(
   if (minDice !== undefined && !(minDice >= 0 && minDice <= 1)) {
     throw new UsageError(`--min-dice is a number from 0 to 1, not ${minDice}`);
   }
-  if (output !== undefined && !force && (await exists(output))) {
-    throw new UsageError(`${output} exists already; give another place or --force to replace it`);
-  }
+  if (output !== undefined) await assertWritable(output, { overwrite: force });
   const progress = process.stderr.isTTY && !json;
   const summary = await evaluateFolders(predictionFolder, labelFolder, {
     units,

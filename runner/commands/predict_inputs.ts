@@ -18,11 +18,15 @@ export interface InputCase {
 const VOLUME = /\.((nii|hdr)(\.gz)?|h5|hdf5)$/i;
 const CHANNEL = /^(.+)_(\d{4})$/;
 
+/** Files numbered from zero are taken for channels up to so many, beyond that for scans. */
+const MOST_CHANNELS = 10;
+
 /**
  * Files, the volumes directly in a folder, or the test cases of a data set. Files CASE_0000, CASE_0001, … of one folder are
  * the channels of CASE as long as all these numbers are below `channels`; every other file is a case of its own.
  *
- * @throws DataError for paths that hold no volume; UsageError where two cases would get the same name
+ * @throws DataError for paths that hold no volume, and for files that look like several channels where the model takes one;
+ * UsageError where two cases would get the same name
  */
 export async function findInputs(paths: readonly string[], channels: number): Promise<InputCase[]> {
   const files: string[] = [];
@@ -89,8 +93,18 @@ function groupChannels(files: readonly string[], channels: number): InputCase[] 
     const numbers = [...members.keys()].sort((a, b) => a - b);
     const ordered = numbers.map((channel) => members.get(channel)!);
     if (numbers.every((channel) => channel < channels)) return [{ id, files: ordered }];
+    if (channels === 1) refuseChannels(id, ordered, numbers);
     return ordered.map((file) => ({ id: stem(file), files: [file] }));
   });
+}
+
+/** @throws DataError where these are all of CASE_0000 to CASE_000n */
+function refuseChannels(id: string, files: readonly string[], numbers: readonly number[]): void {
+  const n = numbers.length;
+  if (n < 2 || n > MOST_CHANNELS || numbers.some((channel, i) => channel !== i)) return;
+  throw new DataError(
+    `${files[0]} to ${basename(files[n - 1])} look like ${n} channels of ${id}, but the model takes 1; give only the file of the channel that it was trained on, for example ${files[0]} (scans of their own need names that do not count from _0000)`,
+  );
 }
 
 async function testCases(folder: string): Promise<InputCase[]> {

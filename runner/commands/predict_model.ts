@@ -1,4 +1,6 @@
 /** Finds the model of a run: its card, and its weights or, while training goes on, those of a checkpoint. */
+import { stat } from 'node:fs/promises';
+import { basename, dirname } from 'node:path';
 import { DataError } from '../../engine/errors.ts';
 import type { ParameterValues } from '../../engine/nn/parameters.ts';
 import { runFolder } from '../host/run_folder.ts';
@@ -17,6 +19,11 @@ export interface FoundModel {
 
 /** @throws DataError where the folder holds no model, or a damaged one */
 export async function findModel(folder: string): Promise<FoundModel> {
+  if ((await stat(folder).catch(() => undefined))?.isFile()) {
+    const inside = dirname(folder);
+    const run = basename(inside) === 'checkpoints' ? dirname(inside) : inside;
+    throw new DataError(`${folder} is a file; give the run folder, ${run}`);
+  }
   const run = runFolder(folder);
   const name = (path: string) => `${folder}/${path}`;
   const json = await run.read(RUN_FILES.modelCard);

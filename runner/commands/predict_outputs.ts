@@ -1,5 +1,5 @@
 /** Where `predict` writes, and what it must not overwrite. */
-import { realpath } from 'node:fs/promises';
+import { realpath, stat } from 'node:fs/promises';
 import { basename, dirname, join, resolve } from 'node:path';
 import { UsageError } from '../../engine/errors.ts';
 import { directorySource, exists } from '../host/files.ts';
@@ -27,11 +27,19 @@ export const probabilityFile = (output: string, { id }: InputCase) =>
 /**
  * The cases to predict, without those that `continue` keeps.
  *
- * @throws UsageError where a prediction would replace a file that is there, unless `force` is set, or one of the inputs, or
- * lie among them
+ * @throws UsageError for `force` with `continue`, an output that is a file, and where a prediction would replace a file that is
+ * there, unless `force` is set, or one of the inputs, or lie among them
  */
 export async function placeOutputs(cases: readonly InputCase[], options: OutputOptions): Promise<InputCase[]> {
   const { output, force = false } = options;
+  if (force && options.continue) {
+    throw new UsageError('--force replaces predictions and --continue keeps them; leave one of the two out');
+  }
+  if ((await stat(output).catch(() => undefined))?.isDirectory() === false) {
+    throw new UsageError(
+      `${output} is a file where the folder of the predictions is needed; give another place with -o`,
+    );
+  }
   const inputs = new Set(cases.flatMap(({ files }) => files.map((file) => resolve(file))));
   const replaced = cases.find((item) => inputs.has(resolve(labelFile(output, item))));
   if (replaced) {

@@ -1,7 +1,12 @@
 /** A run folder belongs to one configuration and one split; both are written by the first start and asked of the next. */
+import { readdir, realpath } from 'node:fs/promises';
+import { join } from 'node:path';
 import * as v from 'valibot';
 import { DataError, UsageError } from '../../engine/errors.ts';
+import { readSafetensors } from '../data/safetensors.ts';
 import type { Split } from '../data/splits.ts';
+import { runFolder } from '../host/run_folder.ts';
+import { CHECKPOINT_FORMAT } from '../train/checkpoint.ts';
 import type { TrainConfig } from '../train/config.ts';
 import { RUN_FILES, type RunStore } from '../train/run_store.ts';
 
@@ -15,6 +20,75 @@ type SplitIds = v.InferOutput<typeof SavedSplit>;
 const SavedConfig = v.custom<object>(
   (value) => typeof value === 'object' && value !== null && !Array.isArray(value) && Object.keys(value).length > 0,
 );
+
+/** What tells the config.json of a run from those of other programs. */
+const CONFIG_KEYS = ['method', 'steps', 'patch', 'network'];
+/** What tells a data set. */
+const DATASET_NAMES = ['dataset.json', 'imagesTr', 'images'];
+
+/**
+ * A run folder is empty, holds a run, or holds nothing that a run would write or that belongs to a data set. A run that lost its
+ * config.json counts as one by its split.json or its latest checkpoint.
+ *
+ * @throws UsageError for any other, with --force too, which replaces runs and nothing else
+ */
+export async function assertRunFolder(folder: string, dataset: string): Promise<void> {
+  const names = await readdir(folder).catch((): string[] => []); // writing tells what is wrong with a place
+  if (names.length === 0) return;
+  const store = runFolder(folder);
+  const config = await store.read(RUN_FILES.config);
+  const problem = config && notConfig(config);
+  if ((config && !problem) || (await hasSplit(store)) || (await hasCheckpoint(store))) return;
+  const elsewhere = 'choose another folder for -o';
+  const place = await realpath(folder);
+  const mark = DATASET_NAMES.find((name) => names.includes(name));
+  if (place === (await realpath(dataset).catch(() => undefined)) || mark) {
+    throw new UsageError(
+      `${folder} is a data set${mark ? ` (it holds ${mark})` : ''}, and a run does not belong there; ${elsewhere}`,
+    );
+  }
+  if (problem) throw new UsageError(`${store.name}/${RUN_FILES.config} is not a run's: ${problem}; ${elsewhere}`);
+  const taken = names.filter((name) => Object.values<string>(RUN_FILES).includes(name)).sort();
+  const checkpoints = await readdir(join(folder, 'checkpoints')).catch((): string[] => []);
+  if (checkpoints.some((name) => !name.startsWith('.'))) taken.unshift('checkpoints/');
+  if (taken.length === 0) return;
+  throw new UsageError(
+    `${folder} holds ${taken.join(', ')} but no ${RUN_FILES.config} of a run, and only a run is continued or replaced; ${elsewhere}, or move ${taken.length > 1 ? 'these' : 'it'} away`,
+  );
+}
+
+/** What shows that bytes are not a run's configuration; nothing where they are one. */
+function notConfig(bytes: Uint8Array): string | undefined {
+  const value = parsedJson(bytes);
+  if (value === undefined) return 'it is not JSON';
+  if (!v.is(SavedConfig, value)) return 'it has no entries';
+  const missing = CONFIG_KEYS.filter((key) => !(key in value));
+  return missing.length > 0 ? `it has no '${missing[0]}'` : undefined;
+}
+
+async function hasSplit(store: RunStore): Promise<boolean> {
+  const bytes = await store.read(RUN_FILES.split);
+  return bytes !== undefined && v.is(SavedSplit, parsedJson(bytes));
+}
+
+async function hasCheckpoint(store: RunStore): Promise<boolean> {
+  const bytes = await store.read(RUN_FILES.latest);
+  try {
+    return bytes !== undefined && readSafetensors(bytes, RUN_FILES.latest).metadata.format === CHECKPOINT_FORMAT;
+  } catch (failure) {
+    if (failure instanceof DataError) return false;
+    throw failure;
+  }
+}
+
+/** Undefined where the bytes are not JSON. */
+function parsedJson(bytes: Uint8Array): unknown {
+  try {
+    return JSON.parse(new TextDecoder().decode(bytes));
+  } catch {
+    return undefined;
+  }
+}
 
 /**
  * @throws UsageError with both values of what differs from the run in the folder, DataError for a damaged file of it;

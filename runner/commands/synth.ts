@@ -42,7 +42,7 @@ export async function synth(directory: string, options: SynthOptions = {}): Prom
   requireWhole('classes', classes, 2, MAX_CLASSES);
   requireWhole('seed', seed, 0, 2 ** 32 - 1);
   if (options.force) await removePhantoms(directory);
-  await makeEmptyFolder(directory);
+  await makeEmptyFolder(directory, (await replaceable(directory)) ? ', or --force to replace these phantoms' : '');
   for (let index = 0; index < cases + test; index++) {
     const id = `phantom_${String(index + 1).padStart(4, '0')}`;
     const { image, label, source } = phantom(seed, index, size, classes);
@@ -88,21 +88,29 @@ function requireWhole(name: string, value: number, low: number, high: number): v
  * @throws UsageError where the folder holds anything else; nothing is removed then
  */
 async function removePhantoms(directory: string): Promise<void> {
-  if (!(await exists(directory))) return;
+  const problem = await notPhantoms(directory);
+  if (problem) throw new UsageError(problem);
+  for (const folder of FOLDERS) await rm(join(directory, folder), { recursive: true, force: true });
+  await rm(join(directory, 'dataset.json'), { force: true });
+}
+
+/** Whether --force would help; a path that is no folder is for others to tell. */
+async function replaceable(directory: string): Promise<boolean> {
+  return (await notPhantoms(directory).catch(() => directory)) === undefined;
+}
+
+/** What keeps --force from replacing a folder, as a sentence; undefined where all in it is from an earlier `synth`. */
+async function notPhantoms(directory: string): Promise<string | undefined> {
+  if (!(await exists(directory))) return undefined;
   const source = directorySource(directory);
   const files = await source.list();
   const described = files.includes('dataset.json');
   if (described && !new TextDecoder().decode(await source.read('dataset.json')).includes(MARK)) {
-    throw new UsageError(
-      `${directory} holds a data set that synth did not make, and --force will not remove it; give another folder`,
-    );
+    return `${directory} holds a data set that synth did not make, and --force will not remove it; give another folder`;
   }
   const other = files.find((file) => file !== 'dataset.json' && !PHANTOM_FILE.test(file));
-  if (other) {
-    throw new UsageError(
-      `${join(directory, other)} is not from synth, and --force removes nothing but its phantoms; move it away or give another folder`,
-    );
-  }
-  for (const folder of FOLDERS) await rm(join(directory, folder), { recursive: true, force: true });
-  await rm(join(directory, 'dataset.json'), { force: true });
+  return (
+    other &&
+    `${join(directory, other)} is not from synth, and --force removes nothing but its phantoms; move it away or give another folder`
+  );
 }

@@ -9,7 +9,7 @@ import { assertRoomForLabels, memoryForVoxels, roomForImages, voxelShelf } from 
 import type { TrainConfig } from '../train/config.ts';
 import { RUN_FILES } from '../train/run_store.ts';
 import { runTraining, type TrainingResult } from '../train/run_training.ts';
-import { claimRun } from './run_identity.ts';
+import { assertRunFolder, claimRun } from './run_identity.ts';
 import { runWays } from './run_ways.ts';
 import { TrainingReport } from './train_report.ts';
 import { chooseRun, openSetup, type Setup, type SetupOptions, takeWays } from './training_setup.ts';
@@ -31,6 +31,7 @@ const STOP_FILE_MS = 2000;
  * SIGUSR1, --max-hours and a file `STOP` in the folder finish the step and save. @returns 0 when done, 75 when stopped early
  */
 export async function train(directory: string, options: TrainCommandOptions): Promise<number> {
+  await assertRunFolder(options.output, directory);
   const setup = await openSetup(directory, options);
   try {
     const unlock = await lockRunFolder(options.output);
@@ -99,9 +100,9 @@ function environment({ opened, from }: Setup) {
   };
 }
 
-/** Removes what a run wrote, and nothing else that may be in the folder. */
+/** Removes what a run wrote, and nothing else that may be in the folder; what tells that it is a run goes last. */
 async function removeRun(folder: string): Promise<void> {
-  for (const path of Object.values(RUN_FILES)) await rm(join(folder, path), { force: true });
+  for (const path of Object.values(RUN_FILES).reverse()) await rm(join(folder, path), { force: true });
 }
 
 function print(options: TrainCommandOptions, result: TrainingResult, { steps }: TrainConfig): void {

@@ -1,7 +1,7 @@
 import { readFile } from 'node:fs/promises';
 import { Device } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
-import { UsageError } from '../../engine/errors.ts';
+import { DataError, UsageError } from '../../engine/errors.ts';
 import type { Triple } from '../../engine/shape.ts';
 import type { ChooseWay } from '../../engine/ways.ts';
 import { type Dataset, type FileSource, parseDataset } from '../data/dataset.ts';
@@ -149,8 +149,8 @@ export async function chooseRun(setup: Setup, options: SetupOptions): Promise<Ch
   };
 }
 
-/** What file, flags and --set say, known to be valid. */
-async function wantedConfig(options: SetupOptions): Promise<TrainConfigInput> {
+/** What file, flags and --set say, known to be valid. @throws UsageError, DataError for the file of --config */
+export async function wantedConfig(options: SetupOptions): Promise<TrainConfigInput> {
   const { config, method, preset, without, precision, seed, steps, batch, patch, stage } = options;
   const validation = typeof options.validation === 'number' ? options.validation : undefined;
   const file = config ? await readJson(config) : {};
@@ -160,10 +160,19 @@ async function wantedConfig(options: SetupOptions): Promise<TrainConfigInput> {
       ([, value]) => value !== undefined,
     ),
   );
-  trainConfig(withMethod(file), config);
+  assertFile(file, config);
   const wanted = withMethod(applySettings(mergeConfig(file, flags), options.set ?? []));
   trainConfig(wanted);
   return wanted as TrainConfigInput;
+}
+
+/** @throws DataError for what no configuration can hold */
+function assertFile(file: unknown, path: string | undefined): void {
+  try {
+    trainConfig(withMethod(file), path);
+  } catch (failure) {
+    throw failure instanceof UsageError ? new DataError(failure.message, { cause: failure }) : failure;
+  }
 }
 
 /** Options of ACTION ask for ACTION. */
@@ -200,7 +209,7 @@ async function readJson(path: string): Promise<unknown> {
   try {
     return JSON.parse(text);
   } catch (cause) {
-    throw new UsageError(`${path} is not JSON (${(cause as Error).message}); correct it or leave --config out`, {
+    throw new DataError(`${path} is not JSON (${(cause as Error).message}); correct it or leave --config out`, {
       cause,
     });
   }

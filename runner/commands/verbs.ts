@@ -71,7 +71,7 @@ const CHOICES: readonly Flag[] = [
   ['--levels <n>', 'resolution levels of the network (default: from the data)', whole(1)],
   ['--vram <size>', 'GPU memory to stay within, for example 6G', bytes],
   ['--config <file>', 'JSON with options, as in the config.json of a run'],
-  ['--set <key=value>', 'change one option, for example optimiser.rate=0.1; may be repeated', repeated],
+  ['--set <key=value>', 'change one option, for example network.norm=group; may be repeated', repeated],
 ];
 
 export const VERBS: readonly Verb[] = [
@@ -139,13 +139,13 @@ export const VERBS: readonly Verb[] = [
         bytes,
       ],
       ['--max-hours <h>', 'stop and save after so many hours, exit code 75', number(0)],
-      ['--force', 'replace the run in the folder'],
+      ['--force', 'replace the run in the folder, and nothing else there'],
     ],
     examples: [
       'train Task04_Hippocampus -o runs/action --labelled 4',
       'train Task04_Hippocampus -o runs/supervised --labelled 4 --method supervised --steps 600',
       'train Task04_Hippocampus -o runs/stage2 --labelled 4 --stage 2 --from runs/action/checkpoints/1b.safetensors',
-      'train phantoms -o runs/phantoms --set optimiser.rate=0.1 --set network.norm=group',
+      'train phantoms -o runs/phantoms --method supervised --set optimiser.rate=0.1 --set network.norm=group',
     ],
     run: async ([dataset], options) => (await import('./train.ts')).train(dataset, options),
   },

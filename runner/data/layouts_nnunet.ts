@@ -23,12 +23,12 @@ export function nnunetLayout(listing: Listing, json: DatasetJson, file: string, 
   const test = paired(listing, 'imagesTs', 'labelsTs', channels.length, problems);
   const labelled = training.filter((item) => item.label);
   if (training.length === 0) unsupportedEnding(listing, json, file);
-  if (json.numTraining !== undefined && json.numTraining !== training.length) {
+  if (json.numTraining !== undefined && ![labelled.length, training.length].includes(json.numTraining)) {
     problems.push(
       warning(
         'count-mismatch',
         'dataset.json',
-        `dataset.json states ${json.numTraining} training cases (numTraining) but there are ${training.length}; check that none is missing, then correct the number`,
+        `dataset.json states ${json.numTraining} labelled cases (numTraining) but there are ${labelled.length}; check that none is missing, then correct the number`,
       ),
     );
   }

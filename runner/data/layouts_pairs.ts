@@ -77,17 +77,25 @@ function group(files: string[], channels: number, problems: Problem[]): Map<stri
     const present = [...members.keys()].sort((a, b) => a - b);
     const images = present.map((channel) => members.get(channel)!);
     if (channels > 0 && (present.length !== channels || present.at(-1) !== channels - 1)) {
-      problems.push(
-        error(
-          'channels',
-          images[0],
-          `${images[0].replace(/[^/]*$/, id)} has ${numbers('channel', present)} but should have ${numbers('channel', [...Array(channels).keys()])}; add the missing files (${id}_0000.nii.gz and so on) or correct "channel_names" in dataset.json`,
-        ),
-      );
+      problems.push(error('channels', images[0], wrongChannels(id, members, channels)));
     }
     result.set(id, images);
   }
   return result;
+}
+
+/** `members` are the files of the case by their channels, which are not 0 to `channels` - 1. */
+function wrongChannels(id: string, members: ReadonlyMap<number, string>, channels: number): string {
+  const present = [...members.keys()].sort((a, b) => a - b);
+  const wanted = [...Array(channels).keys()];
+  const absent = wanted.filter((channel) => !members.has(channel));
+  const surplus = present.filter((channel) => channel >= channels).map((channel) => members.get(channel)!);
+  const name = members.get(present[0])!.replace(/[^/]*$/, id);
+  const remedies = [
+    ...(absent.length > 0 ? [`add ${absent.map((n) => `${id}_${String(n).padStart(4, '0')}.nii.gz`).join(', ')}`] : []),
+    ...(surplus.length > 0 ? [`remove ${surplus.join(', ')}`] : []),
+  ];
+  return `${name} has ${numbers('channel', present)} but should have ${numbers('channel', wanted)}; ${remedies.join(' and ')}, or correct "channel_names" in dataset.json`;
 }
 
 function numbers(word: string, values: number[]): string {

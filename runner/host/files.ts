@@ -57,11 +57,11 @@ export async function writeFileAtomic(
   options: WriteOptions = {},
 ): Promise<void> {
   if (!options.overwrite && (await exists(path))) {
-    throw new UsageError(`${path} exists already; give another place or --force to replace it`);
+    throw new UsageError(existsAlready(path));
   }
   await writing(path, async () => {
     await makeFolder(dirname(path));
-    const temporary = join(dirname(path), `.${basename(path)}.${randomUUID()}.tmp`);
+    const temporary = temporaryIn(dirname(path), path);
     try {
       const file = await open(temporary, 'wx');
       try {
@@ -78,14 +78,42 @@ export async function writeFileAtomic(
   });
 }
 
-/** Makes the folder, or takes one that holds nothing. @throws UsageError where it holds something or is a file. */
-export async function makeEmptyFolder(path: string): Promise<void> {
+/**
+ * Finds out before long work whether writeFileAtomic could write there, and leaves nothing behind.
+ *
+ * @throws UsageError for a path that is a folder, exists or cannot be written; FitError for a full disk.
+ */
+export async function assertWritable(path: string, options: WriteOptions = {}): Promise<void> {
+  const there = await stat(path).catch(() => undefined);
+  if (there?.isDirectory()) {
+    throw new UsageError(`${path} cannot be written because there is a folder of that name; give a file in it`);
+  }
+  if (there && !options.overwrite) throw new UsageError(existsAlready(path));
+  let folder = dirname(path);
+  while (!(await exists(folder)) && dirname(folder) !== folder) folder = dirname(folder);
+  await writing(path, async () => {
+    const temporary = temporaryIn(folder, path);
+    await (await open(temporary, 'wx')).close();
+    await rm(temporary);
+  });
+}
+
+const existsAlready = (path: string) => `${path} exists already; give another place or --force to replace it`;
+
+const temporaryIn = (folder: string, path: string) => join(folder, `.${basename(path)}.${randomUUID()}.tmp`);
+
+/**
+ * Makes the folder, or takes one that holds nothing. `remedy` goes on with what else could be done where it holds something.
+ *
+ * @throws UsageError where it holds something or is a file
+ */
+export async function makeEmptyFolder(path: string, remedy = ''): Promise<void> {
   await writing(path, async () => {
     await makeFolder(path);
     const held = (await readdir(path)).filter((name) => name !== '.DS_Store');
     if (held.length === 0) return;
     throw new UsageError(
-      `${path} is not empty (it holds ${held.slice(0, 3).join(', ')}${held.length > 3 ? ` and ${held.length - 3} more` : ''}); give a new or empty folder`,
+      `${path} is not empty (it holds ${held.slice(0, 3).join(', ')}${held.length > 3 ? ` and ${held.length - 3} more` : ''}); give a new or empty folder${remedy}`,
     );
   });
 }

@@ -77,10 +77,12 @@ export async function openGpu(options: OpenOptions = {}): Promise<OpenedGpu> {
   if (!chosen) {
     const names = candidates.map(({ name, backend }, i) => `${i}: ${name} (${backend})`).join(', ');
     if (wanted === 'auto') throw noGpu('No usable GPU was found; action3d doctor explains each refusal.', refusals);
-    throw noGpu(
-      `There is no adapter "${wanted}" here; found: ${names || 'none'}; choose one of these, or auto.`,
-      refusals,
-    );
+    const message = `There is no adapter "${wanted}" here; found: ${names || 'none'}; choose one of these, or auto.`;
+    // Where there are adapters, and not a kind was asked for that may have been refused, the name is likely misspelt.
+    if (names && !(wanted in SOURCE_OF_KIND)) {
+      throw new NoGpuError(message, refusals.length > 0 ? ['action3d doctor tells why others are not available'] : []);
+    }
+    throw noGpu(message, refusals);
   }
   const adapter = await chosen.open();
   if (!adapter)

@@ -4,6 +4,7 @@ import {
   ABLATION_NAMES,
   ABLATIONS,
   type Ablation,
+  ACTION_RATES,
   type ActionConfig,
   ActionSection,
   actionDefaults,
@@ -229,11 +230,20 @@ function parsed<S extends v.GenericSchema>(schema: S, input: unknown, where: str
   if (result.success) return result.output;
   const problems = result.issues.map((issue) => {
     const path = v.getDotPath(issue) ?? '(top level)';
-    if (issue.expected === 'never') return `'${path}' is not an option`;
+    if (issue.expected === 'never') return strayOption(path, input);
     if (issue.type === 'min_length') return `'${path}' has ${issue.received} entries, expected ${issue.expected}`;
     return `'${path}' is ${issue.received}, expected ${issue.expected ?? issue.message}`;
   });
   throw new UsageError(`${where} cannot be used: ${problems.join('; ')}; the config.json of a run shows every option`);
+}
+
+/** A key that is not an option, or one of other methods than the input's. */
+function strayOption(path: string, input: unknown): string {
+  const owners = Config.options.filter(({ entries }) => path in entries).map(({ entries }) => entries.method.literal);
+  if (owners.length === 0) return `'${path}' is not an option`;
+  const { method } = input as TrainConfig;
+  const rates = path === 'optimiser' ? `, whose rates are ${ACTION_RATES.join(', ')}` : '';
+  return `'${path}' is an option of method${owners.length > 1 ? 's' : ''} ${owners.join(', ')}, but the method is ${method}${rates}`;
 }
 
 /** Applies `a.b=value` settings (value as JSON, else as a string) to a copy. */
@@ -242,7 +252,7 @@ export function applySettings(config: unknown, settings: readonly string[]): unk
   for (const setting of settings) {
     const equals = setting.indexOf('=');
     if (equals < 1)
-      throw new UsageError(`--set '${setting}' is not of the form name=value, for instance optimiser.rate=0.1`);
+      throw new UsageError(`--set '${setting}' is not of the form name=value, for instance network.norm=group`);
     const path = setting.slice(0, equals).split('.');
     const trap = path.find((key) => key in Object.prototype);
     if (trap) throw new UsageError(`--set '${setting}': '${trap}' is not an option`);

@@ -118,6 +118,9 @@ export const ABLATION_NAMES = Object.keys(ABLATIONS) as Ablation[];
 /** Where the options of each stage are. */
 const SECTION_OF = { '1a': 'stage1a', '1b': 'stage1b', '2': 'stage2' } as const;
 
+/** The options in which each stage has its learning rate. */
+export const ACTION_RATES = ACTION_STAGES.map((stage) => `action.${SECTION_OF[stage]}.rate`);
+
 /** The stages that will be run, those of no steps left out, and how many steps each has. */
 export function stageSteps(action: ActionConfig): { stage: ActionStage; steps: number }[] {
   return ACTION_STAGES.filter((stage) => action.stages.includes(stage))

@@ -207,7 +207,20 @@ broken(
     'imagesTs/t_0001.nii.gz': await image(7),
   }),
   [
-    'error: imagesTr/b has channel 0 but should have channels 0, 1; add the missing files (b_0000.nii.gz and so on) or correct "channel_names" in dataset.json',
+    'error: imagesTr/b has channel 0 but should have channels 0, 1; add b_0001.nii.gz, or correct "channel_names" in dataset.json',
+  ],
+);
+
+broken(
+  'surplus channel files, and one too high',
+  async () => ({
+    'imagesTr/a_0001.nii.gz': await image(5),
+    'imagesTr/a_0002.nii.gz': await image(6),
+    'imagesUn/w_0003.nii.gz': await image(7),
+  }),
+  [
+    'error: imagesTr/a has channels 0, 1, 2 but should have channel 0; remove imagesTr/a_0001.nii.gz, imagesTr/a_0002.nii.gz, or correct "channel_names" in dataset.json',
+    'error: imagesUn/w has channel 3 but should have channel 0; add w_0000.nii.gz and remove imagesUn/w_0003.nii.gz, or correct "channel_names" in dataset.json',
   ],
 );
 
@@ -253,7 +266,7 @@ broken('a copy under another name', async () => ({ 'imagesUn/v_0000.nii.gz': awa
 ]);
 
 broken('a wrong number of training cases', async (files) => withJson(files, { numTraining: 5 }), [
-  'warning: dataset.json states 5 training cases (numTraining) but there are 2; check that none is missing, then correct the number',
+  'warning: dataset.json states 5 labelled cases (numTraining) but there are 2; check that none is missing, then correct the number',
 ]);
 
 broken('mixed orientations', async () => ({ 'imagesUn/u_0000.nii.gz': await image(3, { lps: true }) }), [

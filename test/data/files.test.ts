@@ -6,6 +6,7 @@ import * as assert from 'uvu/assert';
 import { type ActionError, DataError, FitError, UsageError } from '../../engine/errors.ts';
 import { check } from '../../runner/commands/check.ts';
 import {
+  assertWritable,
   directorySource,
   makeEmptyFolder,
   readFailure,
@@ -91,11 +92,28 @@ test('a write that fails keeps the old file, leaves nothing behind and says why'
   });
 });
 
+test('whether a file could be written is found out without a trace', async () => {
+  await inFolder(async (folder) => {
+    await writeFiles(folder, { x: 'mine' });
+    await assertWritable(join(folder, 'new/deep/y'));
+    await assertWritable(join(folder, 'x'), { overwrite: true });
+    assert.is(
+      (await failureOf(assertWritable(join(folder, 'x')), folder)).message,
+      'DIR/x exists already; give another place or --force to replace it',
+    );
+    const long = await failureOf(assertWritable(join(folder, 'y'.repeat(300))), folder);
+    assert.match(long.message, /cannot be written because the name is too long; give another place$/);
+    assert.equal(await readdir(folder), ['x']);
+    assert.is(await readFile(join(folder, 'x'), 'utf8'), 'mine');
+  });
+});
+
 test('a place in which nothing can be made is refused at once', async () => {
   // Node's own recursive mkdir never ends there
   for (const path of process.platform === 'linux' ? ['/proc/a/b/run', '/proc/self/run'] : []) {
     for (const write of [
       () => writeFileAtomic(`${path}/x`, 'x'),
+      () => assertWritable(`${path}/x`),
       () => makeEmptyFolder(path),
       () => runFolder(path).append('log', 'x'),
     ]) {

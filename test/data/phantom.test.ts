@@ -160,6 +160,11 @@ test('synth overwrites nothing but its own', async () => {
     );
     const own = join(folder, 'own');
     await printed(() => synth(own, SMALL));
+    const taken = await synth(own, SMALL).catch((error: Error) => error);
+    assert.match(
+      (taken as Error).message,
+      /own is not empty \(it holds .*\); give a new or empty folder, or --force to replace these phantoms$/,
+    );
     await printed(() => synth(own, { ...SMALL, cases: 2, force: true }));
     assert.equal(await readdir(join(own, 'imagesTr')), ['phantom_0001_0000.nii.gz', 'phantom_0002_0000.nii.gz']);
     assert.not.ok((await readdir(own)).includes('imagesUn'));

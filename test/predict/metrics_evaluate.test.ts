@@ -143,21 +143,10 @@ folders('an existing output is kept without --force', async ({ root }) => {
   assert.ok(JSON.parse(await readFile(output, 'utf8')).foreground_mean);
 });
 
-folders('an output that cannot be written is told after the table is printed', async ({ root }) => {
-  await putAll(root);
+folders('an output that cannot be written is told before anything is read or printed', async ({ root }) => {
   await writeFile(join(root, 'file'), '');
-  const output = join(root, 'file', 'summary.json');
-  const message = await thrown(root, UsageError, run(root, { output }));
-  assert.is(
-    message,
-    'file/summary.json cannot be written because there is a file of that name where a folder is needed; give another place',
-  );
-});
-
-folders('with --json nothing is printed before the output is written', async ({ root }) => {
-  await putAll(root);
-  await writeFile(join(root, 'file'), '');
-  const write = process.stdout.write;
+  await mkdir(join(root, 'full'));
+  const { write } = process.stdout;
   let printed = '';
   process.stdout.write = ((text: string, done?: () => void) => {
     printed += text;
@@ -165,8 +154,23 @@ folders('with --json nothing is printed before the output is written', async ({ 
     return true;
   }) as typeof write;
   try {
-    const output = join(root, 'file', 'summary.json');
-    await thrown(root, UsageError, evaluate(join(root, 'pred'), join(root, 'labels'), { output, json: true }));
+    for (const json of [false, true]) {
+      const refused = (output: string, force = false) =>
+        thrown(
+          root,
+          UsageError,
+          evaluate(join(root, 'no'), join(root, 'no'), { output: join(root, output), force, json }),
+        );
+      assert.is(
+        await refused('file/summary.json'),
+        'file/summary.json cannot be written because part of the path is a file, not a folder; give another place',
+      );
+      for (const force of [false, true])
+        assert.is(
+          await refused('full', force),
+          'full cannot be written because there is a folder of that name; give a file in it',
+        );
+    }
   } finally {
     process.stdout.write = write;
   }

@@ -224,14 +224,44 @@ test('channels come as CASE_0000, CASE_0001 or as one 4D file, with the same res
     assert.match(err, /error: images\/p_0001\.nii\.gz has 1 channel but the model takes 2 \(T1, T2\)/);
   }));
 
-test('names that end in a number are cases of their own where the numbers go beyond the channels', () =>
+test('names that end in a number are cases of their own where the numbers do not count channels', () =>
   inFolder(async (folder) => {
     await writeModel(join(folder, 'model'));
-    const files = { 'images/scan_0000.nii.gz': await image(1), 'images/scan_0001.nii.gz': await image(2) };
-    await writeFiles(folder, { ...files, 'images/other_0000.nii.gz': await image(3) });
-    await predicted(folder, ['images']);
-    const names = ['dataset.json', 'other.nii.gz', 'scan_0000.nii.gz', 'scan_0001.nii.gz'];
-    assert.equal((await readdir(join(folder, 'out'))).sort(), names);
+    const scans = async (prefix: string, numbers: readonly number[]) => {
+      for (const n of numbers)
+        await writeFiles(folder, { [`${prefix}_${String(n).padStart(4, '0')}.nii.gz`]: await image(n) });
+    };
+    await scans('images/scan', [1, 2]);
+    await scans('images/odd', [0, 2]);
+    await scans('images/other', [0]);
+    await scans('images/series', [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10]);
+    assert.is((await predicted(folder, ['images'])).code, 0);
+    const names = (await readdir(join(folder, 'out'))).filter((name) => !name.startsWith('series_')).sort();
+    assert.equal(names, [
+      ...['dataset.json', 'odd_0000.nii.gz', 'odd_0002.nii.gz', 'other.nii.gz'],
+      ...['scan_0001.nii.gz', 'scan_0002.nii.gz'],
+    ]);
+  }));
+
+test('several channels of a case are refused by a model that takes one, which takes each of them alone', () =>
+  inFolder(async (folder) => {
+    await writeModel(join(folder, 'model'));
+    for (const file of ['a_0000', 'a_0001', 'b_0000', 'b_0001'])
+      await writeFiles(folder, { [`images/${file}.nii.gz`]: await image(file.charCodeAt(0)) });
+    const [a0, a1] = ['images/a_0000.nii.gz', 'images/a_0001.nii.gz'];
+    const sentence =
+      'images/a_0000.nii.gz to a_0001.nii.gz look like 2 channels of a, but the model takes 1; give only the file of the channel that it was trained on, for example images/a_0000.nii.gz (scans of their own need names that do not count from _0000)';
+    assert.is(await refused(folder, ['images'], DataError), sentence);
+    assert.is(await refused(folder, [a1, a0], DataError), sentence);
+    assert.not.ok((await readdir(folder)).includes('out'));
+    assert.is((await predicted(folder, [a0, 'images/b_0000.nii.gz'])).code, 0);
+    assert.is((await predicted(folder, [a1])).code, 0);
+    assert.equal((await readdir(join(folder, 'out'))).sort(), [
+      'a.nii.gz',
+      'a_0001.nii.gz',
+      'b.nii.gz',
+      'dataset.json',
+    ]);
   }));
 
 test('takes the test images of a data set, and evaluate finds the names of the labels', () =>
@@ -304,6 +334,10 @@ test('nothing is replaced without --force, and --continue keeps what is there', 
     const { out } = await predicted(folder, ['images'], { continue: true });
     assert.match(out, /: 1 prediction, 1 kept\n$/);
     assert.is(await readFile(join(folder, 'out/a.nii.gz'), 'utf8'), 'mine');
+    assert.is(
+      await refused(folder, ['images'], UsageError, { continue: true, force: true }),
+      '--force replaces predictions and --continue keeps them; leave one of the two out',
+    );
     assert.is((await predicted(folder, ['images'], { force: true })).code, 0);
     assert.is.not(await readFile(join(folder, 'out/a.nii.gz'), 'utf8'), 'mine');
   }));
@@ -338,6 +372,29 @@ test('an input is never replaced, nor the dataset.json of a data set, nor labels
     await writeModel(join(folder, 'model'), { labels });
     await writeFiles(folder, { 'images2/b.nii.gz': await image(2) });
     assert.match(await refused(folder, ['images2'], UsageError), /holds predictions with other labels/);
+  }));
+
+test('a file in the place of the run or of the predictions is named', () =>
+  inFolder(async (folder) => {
+    await writeModel(join(folder, 'model'));
+    await writeFiles(folder, { 'a.nii.gz': await image(1), out: 'mine' });
+    assert.is(
+      await refused(folder, ['a.nii.gz'], UsageError),
+      'out is a file where the folder of the predictions is needed; give another place with -o',
+    );
+    assert.is(await readFile(join(folder, 'out'), 'utf8'), 'mine');
+    const said = async (path: string) => {
+      const failure = await predict(join(folder, path), ['a.nii.gz'], { output: join(folder, 'new') }).catch((e) => e);
+      assert.instance(failure, DataError);
+      return failure.message.replaceAll(`${folder}/`, '');
+    };
+    await writeFiles(folder, { 'model/checkpoints/latest.safetensors': '' });
+    assert.is(
+      await said('model/checkpoints/latest.safetensors'),
+      'model/checkpoints/latest.safetensors is a file; give the run folder, model',
+    );
+    assert.is(await said('model/model.safetensors'), 'model/model.safetensors is a file; give the run folder, model');
+    assert.match(await said('none'), /^none\/model\.json does not exist, so there is no model/);
   }));
 
 test('paths without a volume, and cases of one name, are refused', () =>

@@ -230,7 +230,7 @@ test('what ACTION cannot run with is refused before training, with the way out',
       ['action.stage1a.steps=5', 'action.stage1b.steps=5', 'action.stage2.steps=5', 'steps=900'],
       /steps is 900 but the stages have 15/,
     );
-    await refused(['optimiser.rate=0.1'], /'optimiser' is not an option/);
+    await refused(['optimiser.rate=0.1'], /'optimiser' is an option of methods supervised, .*action\.stage2\.rate/);
     await refused([], /local windows|window/, { patch: [8, 8, 8], steps: 700 });
     await refused([], /'preset' is an option of method action/, { method: 'supervised', preset: 'paper' });
     await refused([], /--from|no such|does not exist/, { from: join(folder, 'nothing') }, 4);

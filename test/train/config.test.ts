@@ -1,7 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { UsageError } from '../../engine/errors.ts';
-import { applySettings, configHash, mergeConfig, trainConfig } from '../../runner/train/config.ts';
+import { applySettings, type ConfigOf, configHash, mergeConfig, trainConfig } from '../../runner/train/config.ts';
 
 function refused(input: unknown, where?: string): string {
   try {
@@ -36,6 +36,20 @@ test('values out of range are refused', () => {
   assert.match(refused({ network: { channels: [] } }), /'network\.channels' has 0 entries, expected >=1/);
   assert.match(refused({ method: 'magic' }), /'method' is "magic", expected \("supervised" \| .*"action"\)/);
   assert.match(refused(5), /'\(top level\)' is 5, expected Object/);
+});
+
+test('an option of other methods names them, and where ACTION has its rates', () => {
+  assert.is(
+    refused({ method: 'action', optimiser: { rate: 0.1 } }),
+    "the configuration cannot be used: 'optimiser' is an option of methods supervised, mean-teacher, ua-mt, cps, but the method is action, whose rates are action.stage1a.rate, action.stage1b.rate, action.stage2.rate; the config.json of a run shows every option",
+  );
+  assert.match(refused({ method: 'cps', uaMt: {} }), /'uaMt' is an option of method ua-mt, but the method is cps; the/);
+  const { method, action } = trainConfig({ method: 'action' }) as ConfigOf<'action'>;
+  for (const section of ['stage1a', 'stage1b', 'stage2'] as const) {
+    const set = applySettings({ method }, [`action.${section}.rate=0.125`]);
+    assert.is((trainConfig(set) as ConfigOf<'action'>).action[section].rate, 0.125);
+    assert.is.not(action[section].rate, 0.125);
+  }
 });
 
 test('--set reads values as JSON, else as words, and makes the way to them', () => {

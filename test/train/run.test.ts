@@ -184,13 +184,16 @@ test('a configuration file that cannot be used is refused by its name, and flags
     const config = join(folder, 'config.json');
     const output = join(folder, 'run');
     await writeFile(config, '{"steps": 3,');
-    await rejects(() => trainHere(data, output, { config }), 2, /config\.json is not JSON/);
+    await rejects(() => trainHere(data, output, { config }), 4, /config\.json is not JSON/);
+    await rejects(() => trainHere(data, output, { config: join(folder, 'none') }), 4, /none does not exist/);
     await writeFile(config, '{"stepz": 3}');
     await rejects(
       () => trainHere(data, output, { config }),
-      2,
+      4,
       /config\.json cannot be used: 'stepz' is not an option/,
     );
+    await writeFile(config, '{"action": {"stages": []}}');
+    await rejects(() => trainHere(data, output, { config }), 4, /config\.json cannot be used: 'action\.stages' has 0/);
     await writeFile(config, '{"steps": 3, "optimiser": {"rate": 0.1}, "seed": 5}');
     assert.is(await trainHere(data, output, { config, steps: 1, settings: ['optimiser.momentum=0.5'] }), 0);
     const { steps, seed, optimiser } = await readJson(output, RUN_FILES.config);
