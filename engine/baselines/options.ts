@@ -1,5 +1,5 @@
-import type { StageSchedule } from '../action/options.ts';
 import type { OptimiserName } from '../nn/create_optimiser.ts';
+import type { StageSchedule } from '../nn/schedule.ts';
 
 /** What every baseline has: L = L_sup + w(t) U on a labelled and an unlabelled batch (method.md 10). */
 export interface BaselineOptions extends StageSchedule {
