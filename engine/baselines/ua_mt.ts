@@ -21,7 +21,7 @@ export type UaMt = StudentTeacher<UaMtOptions>;
 export type UaMtDraws = (rec: Recording, image: Tensor, pass: number) => Tensor;
 
 /** Streams that drawUaMt takes, one a teacher pass, and those of dropout that recordUaMt takes, the student's first. */
-export function uaMtStreams({ passes }: UaMtOptions): { noise: number; dropout: number } {
+export function uaMtStreams({ passes }: Pick<UaMtOptions, 'passes'>): { noise: number; dropout: number } {
   return { noise: passes + 1, dropout: passes + 2 };
 }
 

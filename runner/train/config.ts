@@ -1,6 +1,8 @@
 import * as v from 'valibot';
 import { baselineDefaults, meanTeacherDefaults, uaMtDefaults } from '../../engine/baselines/options.ts';
+import { uaMtStreams } from '../../engine/baselines/ua_mt.ts';
 import { UsageError } from '../../engine/errors.ts';
+import { STREAM_BLOCK } from '../data/augment_streams.ts';
 import {
   ABLATION_NAMES,
   ABLATIONS,
@@ -145,7 +147,7 @@ const meanTeacher = {
 
 const UaMt = v.strictObject({
   ...meanTeacher,
-  /** Noisy passes of the teacher that the uncertainty is estimated from. */
+  /** Noisy passes of the teacher that the uncertainty is estimated from; checkPasses has the most. */
   passes: v.optional(count, uaMtDefaults.passes),
   /** Standard deviation and largest magnitude of their noise. */
   noise: v.optional(nonNegative, uaMtDefaults.noise),
@@ -212,7 +214,7 @@ export function trainConfig(input: unknown, where = 'the configuration'): TrainC
   const given = mergeConfig(METHOD_DEFAULTS[written.method], written) as typeof written;
   if (given.method !== 'action') {
     const stray = ['preset', 'without', 'action'].find((key) => isRecord(input) && key in input);
-    if (!stray) return parsed(Config, given, where);
+    if (!stray) return checkPasses(parsed(Config, given, where), where);
     throw new UsageError(
       `${where} cannot be used: '${stray}' is an option of method action, but the method is ${given.method}; add --method action`,
     );
@@ -224,6 +226,18 @@ export function trainConfig(input: unknown, where = 'the configuration'): TrainC
   const defaults = actionDefaults(preset, action, given);
   const config = parsed(Config, { ...given, action: mergeConfig(defaults, action) }, where) as ConfigOf<'action'>;
   return { ...config, ...checkAction(config.action, given) };
+}
+
+/** Dropout comes behind the noise of the student's view in a block of streams, the noise of UA-MT's passes has a block of its own. */
+function checkPasses(config: TrainConfig, where: string): TrainConfig {
+  if (config.method !== 'ua-mt') return config;
+  const { noise, dropout } = uaMtStreams({ passes: 0 });
+  const most = STREAM_BLOCK - Math.max(noise, 1 + dropout);
+  const { passes } = config.uaMt;
+  if (passes <= most) return config;
+  throw new UsageError(
+    `${where} cannot be used: 'uaMt.passes' is ${passes}, but random numbers are set aside for ${most} passes; give ${most} or fewer`,
+  );
 }
 
 function parsed<S extends v.GenericSchema>(schema: S, input: unknown, where: string): v.InferOutput<S> {

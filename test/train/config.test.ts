@@ -34,6 +34,15 @@ test("the baselines' defaults are the engine's, every one of them", () => {
   assert.equal({ ...scheduleOf(cps), ...cps.cps }, cpsDefaults);
 });
 
+test('UA-MT has no more passes than there are streams of random numbers for', () => {
+  const config = trainConfig({ method: 'ua-mt', uaMt: { passes: 13 } });
+  assert.is(config.method === 'ua-mt' && config.uaMt.passes, 13);
+  assert.is(
+    refused({ method: 'ua-mt', uaMt: { passes: 14 } }, 'run.json'),
+    "run.json cannot be used: 'uaMt.passes' is 14, but random numbers are set aside for 13 passes; give 13 or fewer",
+  );
+});
+
 test('unknown keys and wrong types are named all at once', () => {
   const message = refused({ stepz: 3, optimiser: { rate: 'fast', momentun: 0.9 }, patch: [1, 2] }, 'run.json');
   assert.match(message, /^run\.json cannot be used: /);
