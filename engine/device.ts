@@ -38,8 +38,9 @@ export interface TensorOptions {
 const TENSOR_USAGE = 0x80 | 0x40 | 0x08 | 0x04; // STORAGE | UNIFORM | COPY_DST | COPY_SRC
 
 /**
- * The one file that touches GPUDevice: buffers (counted to the byte), pipelines, uploads, read-back, and what WebGPU
- * reports on the side (validation, memory, loss), turned into typed errors at the next call.
+ * A GPUDevice's buffers (counted to the byte), pipelines, uploads and read-back, and what WebGPU reports on the side
+ * (validation, memory, loss), turned into typed errors at the next call. Others encode and submit commands: program.ts, and
+ * the timing of tuning and benches.
  */
 export class Device {
   readonly gpu: GPUDevice;

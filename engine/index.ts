@@ -97,13 +97,21 @@ export {
 } from './nn/create_optimiser.ts';
 export { emaUpdate } from './nn/ema.ts';
 export * as init from './nn/init.ts';
-export { createLearning, type Learned, type Learner, type Learning, learn, learnApart } from './nn/learn.ts';
+export {
+  createLearning,
+  type Learned,
+  type Learner,
+  type Learning,
+  learn,
+  learnApart,
+  type StepLog,
+} from './nn/learn.ts';
 export { createLossScale, type LossScale, type LossScaleOptions } from './nn/loss_scale.ts';
 export * from './nn/losses.ts';
 export type { Optimiser } from './nn/optimiser.ts';
 export type { ParameterLayout, ParameterSpec } from './nn/parameter_layout.ts';
 export { Parameters, type ParameterValues } from './nn/parameters.ts';
-export { emaDecay, type PolySchedule, polyRate, sigmoidRamp } from './nn/schedule.ts';
+export { emaDecay, type PolySchedule, polyRate, type StageSchedule, sigmoidRamp } from './nn/schedule.ts';
 export { type SgdOptions, sgd } from './nn/sgd.ts';
 export { loadState, type State, type StatePart, saveState } from './nn/state.ts';
 export { type Unet3d, type UnetMode, type UnetOutput, unet3d } from './nn/unet3d.ts';
@@ -128,7 +136,6 @@ export {
   type Stage2Batch,
   type Stage2Draws,
   type Stage2Views,
-  type StepLog,
 } from './action/stage2.ts';
 export { createStage2, type Stage2 } from './action/stage2_parts.ts';
 

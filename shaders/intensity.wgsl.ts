@@ -1,7 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { CHUNK_LANES, chunkMain, chunkParams, chunkResult } from './shared/chunks.ts';
 import { momentsTree, rangeTree } from './shared/lane_trees.ts';
-import { momentsType } from './shared/moments.ts';
+import { momentsChunkMerge, momentsType } from './shared/moments.ts';
 import { random } from './shared/random.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
@@ -162,46 +162,7 @@ fn main(@builtin(workgroup_id) group: vec3<u32>, @builtin(local_invocation_index
  * layout   [B, chunks, 5, C] to [B, merged, 5, C]; one invocation a (sample, merged chunk, vec4)
  */
 export function intensityMergeKernel(): Kernel {
-  return kernel(
-    'intensity_merge',
-    wgsl`
-struct Params { count: u32, pitch: u32, chunks: u32, merged: u32, fan: u32 }
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
-${flatIndex}
-${flatMain}
-  if (i >= p.count) { return; }
-  let c = i % p.pitch;
-  let k = i / p.pitch % p.merged;
-  let n = i / (p.pitch * p.merged);
-  let end = min(p.chunks, (k + 1u) * p.fan);
-  let shift = x[(n * p.chunks + k * p.fan) * ${MOMENTS}u * p.pitch + c];
-  var total = vec4f(0.0);
-  var sum = vec4f(0.0);
-  var m2 = vec4f(0.0);
-  var lowest = vec4f(3e38);
-  var highest = vec4f(-3e38);
-  for (var j = k * p.fan; j < end; j++) {
-    let source = (n * p.chunks + j) * ${MOMENTS}u * p.pitch + c;
-    let count = x[source + 2u * p.pitch];
-    let d = x[source] - shift;
-    total += count;
-    sum += count * d;
-    m2 += x[source + p.pitch] + count * d * d;
-    lowest = min(lowest, x[source + 3u * p.pitch]);
-    highest = max(highest, x[source + 4u * p.pitch]);
-  }
-  let mean = sum / max(total, vec4f(1.0));
-  let to = ${MOMENTS}u * (i - c) + c;
-  y[to] = shift + mean;
-  y[to + p.pitch] = max(m2 - sum * mean, vec4f(0.0));
-  y[to + 2u * p.pitch] = total;
-  y[to + 3u * p.pitch] = lowest;
-  y[to + 4u * p.pitch] = highest;
-}
-`,
-  );
+  return kernel('intensity_merge', momentsChunkMerge({ range: true }));
 }
 
 /**

@@ -2,7 +2,7 @@ import { type Kernel, kernel } from '../engine/kernel.ts';
 import { type Activation, activationFunctions } from './activation.wgsl.ts';
 import { CHUNK_LANES, chunkMain, chunkParams, chunkResult } from './shared/chunks.ts';
 import { momentsTree } from './shared/lane_trees.ts';
-import { momentsType } from './shared/moments.ts';
+import { momentsChunkMerge, momentsType } from './shared/moments.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
 /** What a kernel that recomputes the output of a norm has to know about it. */
@@ -110,46 +110,12 @@ ${chunkMain(trees)}
 }
 
 /**
- * norm_merge: merges up to `fan` neighbouring chunks into one, by the pairwise formula of Chan et al. in its shifted
- * form: M2 = sum M2_i + sum n_i d_i^2 - (sum n_i d_i)^2 / n with d_i = mean_i - mean_first.
+ * norm_merge: merges up to `fan` neighbouring chunks into one (shared/moments.ts).
  *
  * layout   [samples, chunks, 3, C] to [samples, merged, 3, C]; one invocation a (sample, merged chunk, vec4)
  */
 export function normMergeKernel(): Kernel {
-  return kernel(
-    'norm_merge',
-    wgsl`
-struct Params { count: u32, pitch: u32, chunks: u32, merged: u32, fan: u32 }
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
-${flatIndex}
-${flatMain}
-  if (i >= p.count) { return; }
-  let c = i % p.pitch;
-  let k = i / p.pitch % p.merged;
-  let n = i / (p.pitch * p.merged);
-  let end = min(p.chunks, (k + 1u) * p.fan);
-  let shift = x[(n * p.chunks + k * p.fan) * 3u * p.pitch + c];
-  var total = vec4f(0.0);
-  var sum = vec4f(0.0);
-  var m2 = vec4f(0.0);
-  for (var j = k * p.fan; j < end; j++) {
-    let source = (n * p.chunks + j) * 3u * p.pitch + c;
-    let count = x[source + 2u * p.pitch];
-    let d = x[source] - shift;
-    total += count;
-    sum += count * d;
-    m2 += x[source + p.pitch] + count * d * d;
-  }
-  let mean = sum / max(total, vec4f(1.0));
-  let to = 3u * (i - c) + c;
-  y[to] = shift + mean;
-  y[to + p.pitch] = max(m2 - sum * mean, vec4f(0.0));
-  y[to + 2u * p.pitch] = total;
-}
-`,
-  );
+  return kernel('norm_merge', momentsChunkMerge());
 }
 
 /**

@@ -1,7 +1,7 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { activationFunctions } from './activation.wgsl.ts';
 import { affineFunction, affineLoad, applyLoop, applyVoxels, formName, type NormForm } from './norm.wgsl.ts';
-import { CHUNK_LANES, chunkMain, chunkParams, chunkResult } from './shared/chunks.ts';
+import { CHUNK_LANES, chunkMain, chunkMerge, chunkParams, chunkResult } from './shared/chunks.ts';
 import { sumsTree } from './shared/lane_trees.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
@@ -93,30 +93,12 @@ ${chunkMain(trees)}
 export function normGradMergeKernel(): Kernel {
   return kernel(
     'norm_grad_merge',
-    wgsl`
-struct Params { count: u32, pitch: u32, chunks: u32, merged: u32, fan: u32 }
-@group(0) @binding(0) var<uniform> p: Params;
-@group(0) @binding(1) var<storage, read> x: array<vec4f>;
-@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
-${flatIndex}
-${flatMain}
-  if (i >= p.count) { return; }
-  let c = i % p.pitch;
-  let k = i / p.pitch % p.merged;
-  let n = i / (p.pitch * p.merged);
-  let end = min(p.chunks, (k + 1u) * p.fan);
-  var sum = vec4f(0.0);
-  var dot = vec4f(0.0);
-  for (var j = k * p.fan; j < end; j++) {
-    let source = (n * p.chunks + j) * 2u * p.pitch + c;
-    sum += x[source];
-    dot += x[source + p.pitch];
-  }
-  let to = 2u * (i - c) + c;
-  y[to] = sum;
-  y[to + p.pitch] = dot;
-}
-`,
+    chunkMerge(
+      2,
+      'var sum = vec4f(0.0); var dot = vec4f(0.0);',
+      'sum += x[source]; dot += x[source + p.pitch];',
+      'y[to] = sum; y[to + p.pitch] = dot;',
+    ),
   );
 }
 

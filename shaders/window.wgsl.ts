@@ -1,9 +1,9 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
 import { flatIndex, flatMain, wgsl } from './shared/wgsl.ts';
 
-/** `struct Window` of both kernels: where the window starts in the volume (may be negative: centred small volumes). */
+/** Of crop_window and accumulate_window. A window may start before the volume does: small volumes are centred in it. */
 const windowAt = wgsl`
-// windows: per window z, y, x (as i32) and mirror flags (bit 0 z, 1 y, 2 x)
+// windows: per window z, y, x where it starts in the volume, and mirror flags (bit 0 z, 1 y, 2 x)
 fn mirrored(at: u32, extent: u32, flags: u32, bit: u32) -> u32 {
   return select(at, extent - 1u - at, (flags & bit) != 0u);
 }

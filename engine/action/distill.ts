@@ -16,7 +16,7 @@ export interface Distilled {
   readonly cosine: Tensor;
 }
 
-/** Above this mean cosine of keys a user is warned that the distillation has collapsed (method.md 12.9). */
+/** Mean cosine between different keys above which they tell nothing apart (method.md 12.9); chosen. */
 export const COLLAPSED = 0.98;
 
 /**

@@ -1,22 +1,8 @@
+import type { StageSchedule } from '../nn/schedule.ts';
 import type { Triple } from '../shape.ts';
 import type { ContrastOptions } from './contrast.ts';
 import type { MixOptions, Partner } from './mix.ts';
 import type { HeadOptions } from './representation.ts';
-
-/** How one stage updates the student: SGD with polynomial decay of the rate after a linear warm-up. */
-export interface StageSchedule {
-  /** Steps of the stage; 0 leaves it out. */
-  readonly steps: number;
-  /** Learning rate at the start: rate (1 - t / steps)^power min(1, (t + 1) / warmUp). */
-  readonly rate: number;
-  readonly power: number;
-  readonly warmUp: number;
-  readonly momentum: number;
-  readonly nesterov: boolean;
-  readonly weightDecay: number;
-  /** Global gradient norm above which gradients are scaled down; 0 for never. */
-  readonly clip: number;
-}
 
 /** The teacher, an exponential moving average of the student: xi = m xi + (1 - m) theta. */
 export interface TeacherOptions {

@@ -1,4 +1,4 @@
-import { type Learned, learn } from '../nn/learn.ts';
+import { type Learned, learn, type StepLog } from '../nn/learn.ts';
 import type { UnetMode } from '../nn/unet3d.ts';
 import { add, scale, scaleBy } from '../ops/elementwise.ts';
 import { sliceBatch } from '../ops/slice.ts';
@@ -20,9 +20,6 @@ export interface LabelledViews extends Views {
   /** Dense u32 [labelled, D, H, W]: labels of the first samples of the views. */
   readonly labels: Tensor;
 }
-
-/** Losses, cosines and the gradient norm of a step for the log, [1] each. */
-export type StepLog = Readonly<Record<string, Tensor>>;
 
 /** The teacher normalises by the batch and keeps running statistics of its own, but drops nothing (method.md 1, A12). */
 const TEACHER: UnetMode = { training: true, dropout: false };

@@ -1,6 +1,7 @@
 import { UsageError } from '../errors.ts';
+import type { StageSchedule } from '../nn/schedule.ts';
 import { ceilDiv, triple } from '../shape.ts';
-import type { ActionOptions, DistillationOptions, StageSchedule } from './options.ts';
+import type { ActionOptions, DistillationOptions } from './options.ts';
 
 /**
  * Everything in the options that would make stage 1 undefined or empty, found before anything is allocated. Errors:

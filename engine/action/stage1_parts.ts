@@ -27,7 +27,7 @@ export interface Stage1Networks {
   readonly seed: number;
   readonly heads: { readonly global: DistillationHead; readonly local?: DistillationHead };
   readonly student: { readonly network: Parameters; readonly projectors: Parameters; readonly predictors: Parameters };
-  readonly teacher: Required<Followed>;
+  readonly teacher: Followed;
   /** All but the student's network, which was given. */
   destroy(): void;
 }
@@ -77,7 +77,7 @@ export async function createStage1Networks(
   const specs = (of: 'projector' | 'predictor') => [...global[of], ...(local?.[of] ?? [])];
   const projectors = Parameters.create(device, specs('projector'), { seed });
   const predictors = Parameters.create(device, specs('predictor'), { seed });
-  const teacher = (await createTeacher({ network, projectors })) as Required<Followed>;
+  const teacher = await createTeacher({ network, projectors });
   return {
     ...{ device, unet, options, seed, teacher },
     heads: { global, ...(local && { local }) },

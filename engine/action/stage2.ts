@@ -1,5 +1,5 @@
 import { emaUpdate } from '../nn/ema.ts';
-import { type Learned, learn } from '../nn/learn.ts';
+import { type Learned, learn, type StepLog } from '../nn/learn.ts';
 import type { UnetMode, UnetOutput } from '../nn/unet3d.ts';
 import { argmax } from '../ops/argmax.ts';
 import { concatBatch } from '../ops/concat_batch.ts';
@@ -45,9 +45,6 @@ export interface Stage2Draws extends ContrastDraws {
 
 /** Streams that drawStage2 takes, from the given one on. */
 export const STAGE2_STREAMS = 1 + CONTRAST_STREAMS;
-
-/** Losses, mean image weight and gradient norm of a step for the log, [1] each. */
-export type StepLog = Readonly<Record<string, Tensor>>;
 
 /** Fresh draws for every replay; `counters` dense u32 [seed, step]. */
 export function drawStage2(rec: Recording, { unet, options }: Stage2, counters: Tensor, stream: number): Stage2Draws {

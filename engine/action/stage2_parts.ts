@@ -1,4 +1,5 @@
 import type { Device } from '../device.ts';
+import { frozenCopy } from '../nn/ema.ts';
 import { createLearning, type Learning } from '../nn/learn.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { emaDecay, polyRate, sigmoidRamp } from '../nn/schedule.ts';
@@ -10,7 +11,6 @@ import { StepScalars } from '../step_scalars.ts';
 import type { ActionOptions, Stage2Options } from './options.ts';
 import { type RepresentationHead, representationHead } from './representation.ts';
 import { checkStage2 } from './stage2_check.ts';
-import { createTeacher, destroyTeacher } from './teacher.ts';
 
 /** What changes from step to step of stage 2; the device reads it, nothing is recorded anew. */
 export type Stage2Scalar = 'learning_rate' | 'ema_decay' | 'ramp';
@@ -58,9 +58,9 @@ export async function createStage2(
   const channels = [...unet.settings.channels].reverse();
   const head = representationHead(channels, patch, stage2);
   const headParameters = stage2.ancoWeight > 0 ? Parameters.create(device, head.specs, { seed }) : undefined;
-  const { network: teacher } = await createTeacher({ network });
+  const teacher = await frozenCopy(network);
   if (ema && stage2.teacherStart === 'ema') await teacher.copyFrom(ema);
-  const labeller = stage2.pseudo === 'volume' ? (await createTeacher({ network: teacher })).network : undefined;
+  const labeller = stage2.pseudo === 'volume' ? await frozenCopy(teacher) : undefined;
 
   const scalars = StepScalars.create<Stage2Scalar>(device, ['learning_rate', 'ema_decay', 'ramp']);
   const sets = [
@@ -84,7 +84,7 @@ export async function createStage2(
     destroy() {
       learning.destroy();
       scalars.destroy();
-      destroyTeacher({ network: teacher });
+      teacher.destroy();
       labeller?.destroy();
       headParameters?.destroy();
     },

@@ -1,7 +1,6 @@
-import type { StepLog } from '../action/stage2.ts';
 import type { Device } from '../device.ts';
 import { createOptimiser, OPTIMISER_SCALARS, type OptimiserScalar, optimiserScalars } from '../nn/create_optimiser.ts';
-import { createLearning, type Learning, learnApart } from '../nn/learn.ts';
+import { createLearning, type Learning, learnApart, type StepLog } from '../nn/learn.ts';
 import { Parameters } from '../nn/parameters.ts';
 import { sigmoidRamp } from '../nn/schedule.ts';
 import { parametersState, type StatePart } from '../nn/state.ts';

@@ -1,5 +1,5 @@
-import type { StepLog } from '../action/stage2.ts';
 import type { Device } from '../device.ts';
+import type { StepLog } from '../nn/learn.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import type { Unet3d, UnetMode } from '../nn/unet3d.ts';
 import { softmax } from '../ops/softmax.ts';

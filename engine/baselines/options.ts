@@ -1,5 +1,5 @@
-import type { StageSchedule } from '../action/options.ts';
 import type { OptimiserName } from '../nn/create_optimiser.ts';
+import type { StageSchedule } from '../nn/schedule.ts';
 
 /** What every baseline has: L = L_sup + w(t) U on a labelled and an unlabelled batch (method.md 10). */
 export interface BaselineOptions extends StageSchedule {
@@ -38,13 +38,13 @@ export interface UaMtOptions extends MeanTeacherOptions {
  */
 export type CpsOptions = BaselineOptions;
 
-/** The schedule of the PyTorch runs that ours are compared with. */
-const common: BaselineOptions = {
+/** The schedule of the PyTorch runs that ours are compared with, and what every baseline has by default. */
+export const baselineDefaults: BaselineOptions = {
   ...{ optimiser: 'sgd', steps: 600, rate: 0.3, power: 0.9, warmUp: 20, momentum: 0.9, nesterov: false },
   ...{ weightDecay: 1e-4, clip: 5, weight: 1, ramp: 0.4 },
 };
 
-export const meanTeacherDefaults: MeanTeacherOptions = { ...common, m: 0.99 };
+export const meanTeacherDefaults: MeanTeacherOptions = { ...baselineDefaults, m: 0.99 };
 
 /** T, noise and threshold as published. */
 export const uaMtDefaults: UaMtOptions = {
@@ -52,4 +52,4 @@ export const uaMtDefaults: UaMtOptions = {
   ...{ passes: 8, noise: 0.1, noiseLimit: 0.2, threshold: 0.75 },
 };
 
-export const cpsDefaults: CpsOptions = common;
+export const cpsDefaults: CpsOptions = baselineDefaults;

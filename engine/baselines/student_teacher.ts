@@ -1,9 +1,7 @@
-import type { StepLog } from '../action/stage2.ts';
-import { createTeacher, destroyTeacher } from '../action/teacher.ts';
 import type { Device } from '../device.ts';
 import { createOptimiser, OPTIMISER_SCALARS, type OptimiserScalar, optimiserScalars } from '../nn/create_optimiser.ts';
-import { emaUpdate } from '../nn/ema.ts';
-import { createLearning, type Learning, learn } from '../nn/learn.ts';
+import { emaUpdate, frozenCopy } from '../nn/ema.ts';
+import { createLearning, type Learning, learn, type StepLog } from '../nn/learn.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { emaDecay, sigmoidRamp } from '../nn/schedule.ts';
 import { parametersState, type StatePart } from '../nn/state.ts';
@@ -44,7 +42,7 @@ export async function createStudentTeacher<Options extends MeanTeacherOptions>(
   options: Options,
   scalarsAt: (step: number) => Partial<Record<TeacherScalar, number>>,
 ): Promise<StudentTeacher<Options>> {
-  const { network: teacher } = await createTeacher({ network: student });
+  const teacher = await frozenCopy(student);
   const names: TeacherScalar[] = [...OPTIMISER_SCALARS, 'ema_decay', 'consistency', 'threshold'];
   const scalars = StepScalars.create(device, names);
   const optimiser = createOptimiser(student, scalars, { ...options, name: options.optimiser });
@@ -56,7 +54,7 @@ export async function createStudentTeacher<Options extends MeanTeacherOptions>(
     destroy() {
       learning.destroy();
       scalars.destroy();
-      destroyTeacher({ network: teacher });
+      teacher.destroy();
     },
   };
 }

@@ -1,5 +1,5 @@
-import type { StepLog } from '../action/stage2.ts';
 import type { Device } from '../device.ts';
+import type { StepLog } from '../nn/learn.ts';
 import type { Parameters } from '../nn/parameters.ts';
 import { sigmoidRamp } from '../nn/schedule.ts';
 import type { Unet3d, UnetMode } from '../nn/unet3d.ts';
@@ -21,7 +21,7 @@ export type UaMt = StudentTeacher<UaMtOptions>;
 export type UaMtDraws = (rec: Recording, image: Tensor, pass: number) => Tensor;
 
 /** Streams that drawUaMt takes, one a teacher pass, and those of dropout that recordUaMt takes, the student's first. */
-export function uaMtStreams({ passes }: UaMtOptions): { noise: number; dropout: number } {
+export function uaMtStreams({ passes }: Pick<UaMtOptions, 'passes'>): { noise: number; dropout: number } {
   return { noise: passes + 1, dropout: passes + 2 };
 }
 

@@ -42,8 +42,11 @@ export function createLearning(
   };
 }
 
+/** What a step reports for the log, [1] each: losses, cosines, shares, the gradient norm. */
+export type StepLog = Readonly<Record<string, Tensor>>;
+
 /** What there is to report of an update, [1] each. */
-export type Learned = { readonly norm: Tensor } & Readonly<Record<string, Tensor>>;
+export type Learned = { readonly norm: Tensor } & StepLog;
 
 /**
  * Appends the gradients of `loss`, their clipping and the updates. `norm` is over all learners together, before clipping; gradients
@@ -66,7 +69,7 @@ export function learnApart(rec: Recording, loss: Tensor, learning: Learning, cli
 
 interface Updated {
   readonly norms: readonly Tensor[];
-  readonly scaling: Readonly<Record<string, Tensor>>;
+  readonly scaling: StepLog;
 }
 
 /** Learners of one group are clipped by one norm. */

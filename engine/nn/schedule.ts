@@ -11,6 +11,21 @@ export interface PolySchedule {
   warmUp?: number;
 }
 
+/** How a stage, or a method of one stage, updates the student: SGD with polynomial decay of the rate after a linear warm-up. */
+export interface StageSchedule {
+  /** Steps of the stage; 0 leaves it out. */
+  readonly steps: number;
+  /** Learning rate at the start: rate (1 - t / steps)^power min(1, (t + 1) / warmUp). */
+  readonly rate: number;
+  readonly power: number;
+  readonly warmUp: number;
+  readonly momentum: number;
+  readonly nesterov: boolean;
+  readonly weightDecay: number;
+  /** Global gradient norm above which gradients are scaled down; 0 for never. */
+  readonly clip: number;
+}
+
 /** Polynomial decay with linear warm-up: rate (1 - step / steps)^power min(1, (step + 1) / warmUp); 0 from `steps` on. */
 export function polyRate(step: number, { rate, steps, power = 0.9, warmUp = 0 }: PolySchedule): number {
   const decay = Math.max(0, 1 - step / steps) ** power;

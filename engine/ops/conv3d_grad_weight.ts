@@ -6,7 +6,7 @@ import { ownInputs, type WeightGradient } from './convolution.ts';
 import { readThrough } from './read_through.ts';
 import { chunksOf, sumPartials } from './sum_partials.ts';
 
-/** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly. */
+/** Invocations aimed at: enough to fill the adapter, few enough that their partial sums add up quickly; chosen. */
 const INVOCATIONS = { software: 1024, hardware: 65536 };
 const PARTIAL_BYTES = 16 * 1024 * 1024;
 

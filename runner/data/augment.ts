@@ -27,15 +27,6 @@ export interface ElasticAugmentation {
   readonly amplitude: number;
 }
 
-/** Rotation by up to 12 degrees about each axis and scaling by up to 15 %, together in 4 of 5 patches. */
-export const DEFAULT_SPATIAL: SpatialAugmentation = {
-  probability: 0.8,
-  rotation: [12, 12, 12],
-  scale: 0.15,
-  flip: [false, false, false],
-  elastic: null,
-};
-
 /** Control points are cut off at so many standard deviations, which bounds what a patch can read. */
 const ELASTIC_LIMIT = 3;
 

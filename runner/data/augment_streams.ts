@@ -9,7 +9,7 @@ import { Stream } from '../../engine/random.ts';
  *            splits.ts              Stream(seed, 0x7661)
  *            engine/nn/init.ts      Stream(seed, hash of the parameter's name)
  *   device   intensity (noise)      the first of a block of NOISE_STREAMS
- *            dropout                the second of it
+ *            dropout                the second of the student's, further passes of the step the next ones
  */
 export const HOST_STREAMS = {
   labelledPatches: 16,
@@ -20,7 +20,10 @@ export const HOST_STREAMS = {
   teacherLabelledIntensity: 21,
 } as const;
 
-/** Each begins a block of 16 numbers for the random ops of one forward pass. */
+/** Numbers of a block below. */
+export const STREAM_BLOCK = 16;
+
+/** Each begins a block for the random ops of one view and what is drawn with it; test/train/streams.test.ts keeps them apart. */
 export const NOISE_STREAMS = {
   labelled: 0x80000010,
   teacher: 0x80000020,

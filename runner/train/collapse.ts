@@ -1,6 +1,6 @@
-/** Mean cosine between different keys above which a bank's keys tell nothing apart (method.md 12.9). */
-const COLLAPSED = 0.98;
-/** Steps in a row before anything is said. */
+import { COLLAPSED } from '../../engine/action/distill.ts';
+
+/** Steps in a row before anything is said; chosen. */
 const PATIENCE = 20;
 
 /** Watches the mean cosine between keys, which stage 1 reports for both banks, and warns once a bank. */

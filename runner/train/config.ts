@@ -1,5 +1,8 @@
 import * as v from 'valibot';
+import { baselineDefaults, meanTeacherDefaults, uaMtDefaults } from '../../engine/baselines/options.ts';
+import { uaMtStreams } from '../../engine/baselines/ua_mt.ts';
 import { UsageError } from '../../engine/errors.ts';
+import { STREAM_BLOCK } from '../data/augment_streams.ts';
 import {
   ABLATION_NAMES,
   ABLATIONS,
@@ -17,7 +20,8 @@ import { count, fraction, natural, nonNegative, positive, triple } from './confi
 
 /**
  * Every option of a training run, with its default beside it. A run's `config.json` is this object written out; `--set
- * a.b=value` changes one entry; unknown keys are errors. Triples are [z, y, x].
+ * a.b=value` changes one entry; unknown keys are errors. Triples are [z, y, x]. Schedule and
+ * baselines have the engine's defaults (engine/baselines/options.ts).
  */
 
 const Network = v.strictObject({
@@ -85,17 +89,17 @@ const Augmentation = v.strictObject({
 });
 
 const Optimiser = v.strictObject({
-  name: v.optional(v.picklist(['sgd', 'adamw']), 'sgd'),
-  rate: v.optional(positive, 0.3),
-  momentum: v.optional(fraction, 0.9),
-  nesterov: v.optional(v.boolean(), false),
-  weightDecay: v.optional(nonNegative, 1e-4),
+  name: v.optional(v.picklist(['sgd', 'adamw']), baselineDefaults.optimiser),
+  rate: v.optional(positive, baselineDefaults.rate),
+  momentum: v.optional(fraction, baselineDefaults.momentum),
+  nesterov: v.optional(v.boolean(), baselineDefaults.nesterov),
+  weightDecay: v.optional(nonNegative, baselineDefaults.weightDecay),
   /** Exponent of the polynomial decay of the rate. */
-  power: v.optional(nonNegative, 0.9),
+  power: v.optional(nonNegative, baselineDefaults.power),
   /** Steps of linear warm-up. */
-  warmUp: v.optional(natural, 20),
+  warmUp: v.optional(natural, baselineDefaults.warmUp),
   /** Global gradient norm above which gradients are scaled down; 0 for never. */
-  clip: v.optional(nonNegative, 5),
+  clip: v.optional(nonNegative, baselineDefaults.clip),
 });
 
 /** How numbers are stored and multiplied; sums are float32. */
@@ -106,7 +110,7 @@ export type Precision = (typeof PRECISIONS)[number];
 const common = {
   seed: v.optional(natural, 0),
   /** Training steps of the whole run. */
-  steps: v.optional(count, 600),
+  steps: v.optional(count, baselineDefaults.steps),
   /** Labelled patches a step, and as many unlabelled ones. */
   batch: v.optional(count, 2),
   patch: v.optional(triple, [32, 48, 32]),
@@ -130,27 +134,27 @@ const common = {
 
 export const METHODS = ['supervised', 'mean-teacher', 'ua-mt', 'cps', 'action'] as const;
 
-/** The weight of the unsupervised term, and the share of the steps over which it rises (engine/baselines/options.ts). */
+/** The weight of the unsupervised term, and the share of the steps over which it rises. */
 const unsupervised = {
-  weight: v.optional(nonNegative, 1),
-  ramp: v.optional(fraction, 0.4),
+  weight: v.optional(nonNegative, baselineDefaults.weight),
+  ramp: v.optional(fraction, baselineDefaults.ramp),
 };
 
 const meanTeacher = {
   ...unsupervised,
   /** Highest decay of the teacher's moving average. */
-  m: v.optional(fraction, 0.99),
+  m: v.optional(fraction, meanTeacherDefaults.m),
 };
 
 const UaMt = v.strictObject({
   ...meanTeacher,
-  /** Noisy passes of the teacher that the uncertainty is estimated from. */
-  passes: v.optional(count, 8),
+  /** Noisy passes of the teacher that the uncertainty is estimated from; checkPasses has the most. */
+  passes: v.optional(count, uaMtDefaults.passes),
   /** Standard deviation and largest magnitude of their noise. */
-  noise: v.optional(nonNegative, 0.1),
-  noiseLimit: v.optional(nonNegative, 0.2),
+  noise: v.optional(nonNegative, uaMtDefaults.noise),
+  noiseLimit: v.optional(nonNegative, uaMtDefaults.noiseLimit),
   /** Entropy below which a voxel counts, as a share of the largest possible; it rises to all of it over the run. */
-  threshold: v.optional(fraction, 0.75),
+  threshold: v.optional(fraction, uaMtDefaults.threshold),
 });
 
 /** What every method but ACTION has, whose stages have schedules of their own. */
@@ -211,7 +215,7 @@ export function trainConfig(input: unknown, where = 'the configuration'): TrainC
   const given = mergeConfig(METHOD_DEFAULTS[written.method], written) as typeof written;
   if (given.method !== 'action') {
     const stray = ['preset', 'without', 'action'].find((key) => isRecord(input) && key in input);
-    if (!stray) return parsed(Config, given, where);
+    if (!stray) return checkPasses(parsed(Config, given, where), where);
     throw new UsageError(
       `${where} cannot be used: '${stray}' is an option of method action, but the method is ${given.method}; add --method action`,
     );
@@ -223,6 +227,18 @@ export function trainConfig(input: unknown, where = 'the configuration'): TrainC
   const defaults = actionDefaults(preset, action, given);
   const config = parsed(Config, { ...given, action: mergeConfig(defaults, action) }, where) as ConfigOf<'action'>;
   return { ...config, ...checkAction(config.action, given) };
+}
+
+/** Dropout comes behind the noise of the student's view in a block of streams, the noise of UA-MT's passes has a block of its own. */
+function checkPasses(config: TrainConfig, where: string): TrainConfig {
+  if (config.method !== 'ua-mt') return config;
+  const { noise, dropout } = uaMtStreams({ passes: 0 });
+  const most = STREAM_BLOCK - Math.max(noise, 1 + dropout);
+  const { passes } = config.uaMt;
+  if (passes <= most) return config;
+  throw new UsageError(
+    `${where} cannot be used: 'uaMt.passes' is ${passes}, but random numbers are set aside for ${most} passes; give ${most} or fewer`,
+  );
 }
 
 function parsed<S extends v.GenericSchema>(schema: S, input: unknown, where: string): v.InferOutput<S> {

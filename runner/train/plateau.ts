@@ -1,6 +1,6 @@
-/** Soft Dice loss of labelled patches above which a network does not tell the classes apart. */
+/** Soft Dice loss of labelled patches above which a network does not tell the classes apart; chosen. */
 const CONFUSED = 0.2;
-/** Last steps of the stage that are averaged. */
+/** Last steps of the stage that are averaged; chosen. */
 const LAST = 20;
 
 /**

@@ -62,3 +62,31 @@ export const chunkResult = (trees: boolean, merge: (last: string) => string, wri
     ${write}
   }`
     : write;
+
+/**
+ * The code of a kernel that merges up to p.fan neighbouring chunks of `rows` rows of channels: x [samples, chunks, rows, C] to
+ * y [samples, merged, rows, C], an invocation a (sample, merged chunk, vec4). Statements: `start` sees the first chunk in x at `first`,
+ * `take` each one at `source`, `write` the merged one in y at `to`; rows are p.pitch apart.
+ */
+export const chunkMerge = (rows: number, start: string, take: string, write: string): string => wgsl`
+struct Params { count: u32, pitch: u32, chunks: u32, merged: u32, fan: u32 }
+@group(0) @binding(0) var<uniform> p: Params;
+@group(0) @binding(1) var<storage, read> x: array<vec4f>;
+@group(0) @binding(2) var<storage, read_write> y: array<vec4f>;
+${flatIndex}
+${flatMain}
+  if (i >= p.count) { return; }
+  let c = i % p.pitch;
+  let k = i / p.pitch % p.merged;
+  let n = i / (p.pitch * p.merged);
+  let end = min(p.chunks, (k + 1u) * p.fan);
+  let first = (n * p.chunks + k * p.fan) * ${rows}u * p.pitch + c;
+  ${start}
+  for (var j = k * p.fan; j < end; j++) {
+    let source = (n * p.chunks + j) * ${rows}u * p.pitch + c;
+    ${take}
+  }
+  let to = ${rows}u * (i - c) + c;
+  ${write}
+}
+`;

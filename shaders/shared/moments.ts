@@ -1,3 +1,4 @@
+import { chunkMerge } from './chunks.ts';
 import { wgsl } from './wgsl.ts';
 
 /** `Moments` of some values of four channels, and `merge` of two disjoint parts (Chan, Golub and LeVeque 1983). */
@@ -10,6 +11,43 @@ fn merge(a: Moments, b: Moments) -> Moments {
   return Moments(a.mean + d * share, a.m2 + b.m2 + d * d * (a.count * share), count);
 }
 `;
+
+/**
+ * chunkMerge of rows mean, M2 and count, and with `range` smallest and largest, by the pairwise formula of Chan et al. in its shifted
+ * form: M2 = sum M2_i + sum n_i d_i^2 - (sum n_i d_i)^2 / n with d_i = mean_i - mean_first.
+ */
+export const momentsChunkMerge = ({ range = false } = {}): string =>
+  chunkMerge(
+    range ? 5 : 3,
+    wgsl`
+  let shift = x[first];
+  var total = vec4f(0.0);
+  var sum = vec4f(0.0);
+  var m2 = vec4f(0.0);
+#if ${range}
+  var lowest = vec4f(3e38);
+  var highest = vec4f(-3e38);
+#endif`,
+    wgsl`
+    let count = x[source + 2u * p.pitch];
+    let d = x[source] - shift;
+    total += count;
+    sum += count * d;
+    m2 += x[source + p.pitch] + count * d * d;
+#if ${range}
+    lowest = min(lowest, x[source + 3u * p.pitch]);
+    highest = max(highest, x[source + 4u * p.pitch]);
+#endif`,
+    wgsl`
+  let mean = sum / max(total, vec4f(1.0));
+  y[to] = shift + mean;
+  y[to + p.pitch] = max(m2 - sum * mean, vec4f(0.0));
+  y[to + 2u * p.pitch] = total;
+#if ${range}
+  y[to + 3u * p.pitch] = lowest;
+  y[to + 4u * p.pitch] = highest;
+#endif`,
+  );
 
 /** Which moments the invocations of a workgroup have: each of its own values in some of the columns, vec4 of channels. */
 export interface WorkgroupMoments {

@@ -1,7 +1,7 @@
 /** Stage 1 against PyTorch over ten steps, and what must and must not change in a step. */
 import * as assert from 'uvu/assert';
-import type { Parameters } from '../../engine/nn/parameters.ts';
 import { gpuTest, run } from '../harness.ts';
+import { totals } from '../nn/torch_run.ts';
 import type { Dense } from '../reference/dense.ts';
 import { optionsOf, stage1Run, tensors } from './stage1_run.ts';
 
@@ -26,20 +26,11 @@ for (const name of ['run_1a', 'run_1b', 'run_1b_published']) {
       for (const key of Object.keys(found).filter((k) => /^(supervised|global|local)/.test(k)))
         if (i > 1 || !key.endsWith('cosine')) check(`${key} ${i}`, found[key], want(key), 1e-4);
     }
-    const sums = async (parameters: Parameters) => {
-      let [sum, squares] = [0, 0];
-      for (const { data } of (await parameters.read()).values())
-        for (const v of data) {
-          sum += v;
-          squares += v * v;
-        }
-      return [sum, squares];
-    };
     for (const [key, parameters] of [
       ['weight', networks.student.network],
       ['teacher', networks.teacher.network],
     ] as const) {
-      const [sum, squares] = await sums(parameters);
+      const [sum, squares] = await totals(parameters);
       const [wantedSum, wantedSquares] = recorded(`${name}.${key}`).data;
       const spread = Math.sqrt(wantedSquares);
       check(`sum of ${key}`, sum / spread, wantedSum / spread, 1e-3);

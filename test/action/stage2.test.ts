@@ -1,23 +1,11 @@
 /** Ten training steps of stage 2 equal PyTorch's (test/fixtures/torch/action_stage2.py). */
 import * as assert from 'uvu/assert';
 import type { Device } from '../../engine/device.ts';
-import type { Parameters } from '../../engine/nn/parameters.ts';
 import { gpuTest, run } from '../harness.ts';
+import { totals } from '../nn/torch_run.ts';
 import { type RunName, STEPS, stage2Run, tensors } from './stage2_run.ts';
 
 const series = (name: string) => (tensors.get(name) as { data: Float64Array }).data;
-
-/** Sum and sum of squares of all values. */
-async function totals(parameters: Parameters): Promise<[number, number]> {
-  let [sum, squares] = [0, 0];
-  for (const { data } of (await parameters.read()).values()) {
-    for (const v of data) {
-      sum += v;
-      squares += v * v;
-    }
-  }
-  return [sum, squares];
-}
 
 async function compare(device: Device, name: RunName, passes: 'joint' | 'separate'): Promise<void> {
   const { stage, step } = await stage2Run(device, name, { passes });

@@ -1,8 +1,8 @@
 /** Ten training steps of each baseline equal PyTorch's (test/fixtures/torch/baselines.py). */
 import * as assert from 'uvu/assert';
-import type { Parameters } from '../../engine/nn/parameters.ts';
 import { maskedSoftmaxMse } from '../../engine/ops/masked_softmax_mse.ts';
 import { checkOp, gpuTest, run, upload } from '../harness.ts';
+import { totals } from '../nn/torch_run.ts';
 import { dense } from '../reference/dense.ts';
 import { scale } from '../reference/scale.ts';
 import { baselineRun, metadata, type RunName, STEPS, tensors } from './torch_run.ts';
@@ -12,18 +12,6 @@ const get = (name: string) => {
   assert.ok(found, `the fixture has no ${name}`);
   return found as NonNullable<typeof found>;
 };
-
-/** Sum and sum of squares of all values. */
-async function totals(parameters: Parameters): Promise<[number, number]> {
-  let [sum, squares] = [0, 0];
-  for (const { data } of (await parameters.read()).values()) {
-    for (const v of data) {
-      sum += v;
-      squares += v * v;
-    }
-  }
-  return [sum, squares];
-}
 
 const LOGGED: Record<RunName, string[]> = {
   mean_teacher: ['loss', 'supervised', 'consistency', 'norm'],

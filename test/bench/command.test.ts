@@ -7,9 +7,9 @@ import { OPS } from '../../runner/bench/ops.ts';
 import { type BenchOptions, bench } from '../../runner/commands/bench.ts';
 import { benchKernelsCommand } from '../../runner/commands/bench_kernels.ts';
 import { exit } from '../../runner/host/node.ts';
+import { captured } from '../captured.ts';
 import { inFolder, writeFiles } from '../data/corpus.ts';
 import { rejects } from '../data/rejects.ts';
-import { captured } from './captured.ts';
 
 const SHAPES = JSON.stringify([
   { op: 'add', name: 'tiny', input: [1, 4, 4, 4, 4] },

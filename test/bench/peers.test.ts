@@ -24,9 +24,9 @@ import { localParticipant, type OpenedPeers, openPeers } from '../../runner/comm
 import { findPytorch, pythonsToTry } from '../../runner/commands/python.ts';
 import { exit, openGpu } from '../../runner/host/node.ts';
 import { foundPackage } from '../../runner/host/packages.ts';
+import { captured } from '../captured.ts';
 import { inFolder, writeFiles } from '../data/corpus.ts';
 import { rejects } from '../data/rejects.ts';
-import { captured } from './captured.ts';
 
 const SIZES = { patch: [4, 8, 4], batch: 2, channels: [4, 8] } as const;
 const OPTIONS: BenchOptions = { gpu: process.env.ACTION3D_GPU, quiet: true, repeats: 1, ...SIZES };

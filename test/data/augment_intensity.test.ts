@@ -1,7 +1,7 @@
 import * as assert from 'uvu/assert';
 import { INTENSITY_PARAMS, packIntensity } from '../../engine/ops/intensity.ts';
 import { drawIntensity, IntensityStream } from '../../runner/data/augment_intensity.ts';
-import { HOST_STREAMS, NOISE_STREAMS, sampleStream } from '../../runner/data/augment_streams.ts';
+import { HOST_STREAMS, NOISE_STREAMS, STREAM_BLOCK, sampleStream } from '../../runner/data/augment_streams.ts';
 import { gpuTest, run } from '../harness.ts';
 import { assertUniform, histogram } from './chi_squared.ts';
 
@@ -80,7 +80,8 @@ gpuTest('stream numbers differ, host and device ones cannot meet', async () => {
   assert.ok(host.every((id) => (id + 1) * 4096 < 2 ** 31));
   assert.ok(
     device.every(
-      (number, i) => number >= 2 ** 31 && device.every((other, j) => i === j || Math.abs(number - other) >= 16),
+      (number, i) =>
+        number >= 2 ** 31 && device.every((other, j) => i === j || Math.abs(number - other) >= STREAM_BLOCK),
     ),
   );
 });

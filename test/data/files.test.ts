@@ -14,6 +14,7 @@ import {
   writeFileAtomic,
 } from '../../runner/host/files.ts';
 import { runFolder } from '../../runner/host/run_folder.ts';
+import { printed } from '../captured.ts';
 import { inFolder, label, soundFiles, writeFiles } from './corpus.ts';
 
 async function failureOf(action: Promise<unknown>, folder: string): Promise<ActionError> {
@@ -174,17 +175,8 @@ test('a folder has to be empty', async () => {
 
 /** What the check command prints, and its exit code. */
 async function checked(folder: string, json: boolean): Promise<{ code: number; text: string }> {
-  const write = process.stdout.write;
-  let text = '';
-  process.stdout.write = ((chunk: string) => {
-    text += chunk;
-    return true;
-  }) as typeof write;
-  try {
-    return { code: await check(folder, { json }), text: text.replaceAll(folder, 'DIR') };
-  } finally {
-    process.stdout.write = write;
-  }
+  const { code, text } = await printed(() => check(folder, { json }));
+  return { code, text: text.replaceAll(folder, 'DIR') };
 }
 
 test('check prints lines or one JSON value, and exits 4 when there are errors', async () => {

@@ -5,17 +5,19 @@ import { packWarp, WARP_PARAMS, type WarpSource, warp } from '../../engine/ops/w
 import { compute, Program } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
 import { product, type Triple } from '../../engine/shape.ts';
-import { DEFAULT_SPATIAL, largestReach, type SpatialAugmentation } from '../../runner/data/augment.ts';
+import { largestReach, type SpatialAugmentation } from '../../runner/data/augment.ts';
 import { HOST_STREAMS } from '../../runner/data/augment_streams.ts';
 import { type PatchOptions, PatchStream } from '../../runner/data/patches.ts';
 import { largestBox, sourceBox } from '../../runner/data/patches_box.ts';
 import type { Prepared } from '../../runner/data/preprocess.ts';
+import { trainConfig } from '../../runner/train/config.ts';
 import { assertClose } from '../compare.ts';
 import { gpuTest, run } from '../harness.ts';
 import { random } from '../reference/dense.ts';
 import { warp as warpReference } from '../reference/warp.ts';
 import { assertUniform, histogram } from './chi_squared.ts';
 
+const USUAL = trainConfig({}).augmentation;
 const EVERYTHING: SpatialAugmentation = {
   probability: 0.8,
   rotation: [12, 30, 45],
@@ -28,7 +30,7 @@ const OPTIONS: PatchOptions = {
   batch: 2,
   seed: 9,
   stream: HOST_STREAMS.labelledPatches,
-  augmentation: DEFAULT_SPATIAL,
+  augmentation: USUAL,
   labelled: true,
 };
 
@@ -177,7 +179,7 @@ gpuTest('cases are equally likely and differ within a batch while there are enou
 gpuTest('centres, angles, sizes and mirrored axes are distributed as stated', async (device) => {
   const patch: Triple = [6, 7, 5];
   const shape: Triple = [16, 4, 5];
-  const augmentation = { ...DEFAULT_SPATIAL, rotation: [20, 0, 0], flip: [true, false, true] } as const;
+  const augmentation = { ...USUAL, rotation: [20, 0, 0], flip: [true, false, true] } as const;
   const stream = new PatchStream(device, [prepared(shape, 1)], { ...OPTIONS, patch, batch: 1, augmentation });
   const draws = Array.from({ length: 4000 }, (_, step) => stream.draw(step)[0]);
   [12, 2, 2].forEach((span, axis) => {
@@ -272,7 +274,7 @@ gpuTest('no draw asks for a larger box than there is room for', async (device) =
   ] as const) {
     const shape: Triple = [40, 90, 70];
     const wild: SpatialAugmentation = { ...EVERYTHING, probability: 1, rotation: [180, 20, 90] };
-    for (const augmentation of [DEFAULT_SPATIAL, EVERYTHING, wild]) {
+    for (const augmentation of [USUAL, EVERYTHING, wild]) {
       const room = largestBox(largestReach(augmentation, patch, spacing), shape);
       const stream = new PatchStream(device, [prepared(shape, 1, { spacing })], {
         ...OPTIONS,

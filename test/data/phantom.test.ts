@@ -8,28 +8,13 @@ import { checkDataset } from '../../runner/data/check.ts';
 import { orientationCode } from '../../runner/data/orientation.ts';
 import { phantom } from '../../runner/data/phantom.ts';
 import { directorySource } from '../../runner/host/files.ts';
+import { printed } from '../captured.ts';
 import { inFolder, writeFiles } from './corpus.ts';
 
 async function sha256(...arrays: ArrayBufferView[]): Promise<string> {
   const bytes = new Uint8Array(await new Blob(arrays as ArrayBufferView<ArrayBuffer>[]).arrayBuffer());
   const digest = await crypto.subtle.digest('SHA-256', bytes);
   return [...new Uint8Array(digest)].map((byte) => byte.toString(16).padStart(2, '0')).join('');
-}
-
-/** What `body` prints on stdout. */
-async function printed(body: () => Promise<unknown>): Promise<string> {
-  const write = process.stdout.write;
-  let text = '';
-  process.stdout.write = ((chunk: string) => {
-    text += chunk;
-    return true;
-  }) as typeof write;
-  try {
-    await body();
-  } finally {
-    process.stdout.write = write;
-  }
-  return text;
 }
 
 test('a seed gives the same voxels for ever', async () => {
@@ -107,10 +92,10 @@ test('synth writes a sound data set, twice the same', async () => {
   await inFolder(async (folder) => {
     const [first, second] = [join(folder, 'first'), join(folder, 'second')];
     assert.is(
-      (await printed(() => synth(first, SMALL))).replace(folder, 'DIR'),
+      (await printed(() => synth(first, SMALL))).text.replace(folder, 'DIR'),
       'DIR/first: 2 labelled, 1 unlabelled and 1 test phantoms of about 16x16x16 voxels with 3 structures\n',
     );
-    const json = JSON.parse(await printed(() => synth(second, { ...SMALL, json: true })));
+    const json = JSON.parse((await printed(() => synth(second, { ...SMALL, json: true }))).text);
     assert.equal(json, {
       directory: second,
       cases: 3,

@@ -80,3 +80,15 @@ export async function trainer(device: Device, { unet, size }: TorchNetwork, run:
   };
   return { parameters, optimiser, program, logits, bottleneck, step };
 }
+
+/** Sum and sum of squares of all values: what the fixtures keep of a trained network. */
+export async function totals(parameters: Parameters): Promise<[number, number]> {
+  let [sum, squares] = [0, 0];
+  for (const { data } of (await parameters.read()).values()) {
+    for (const v of data) {
+      sum += v;
+      squares += v * v;
+    }
+  }
+  return [sum, squares];
+}

@@ -9,6 +9,7 @@ import { evaluateFolders } from '../../runner/commands/evaluate_folders.ts';
 import { writeNifti } from '../../runner/data/nifti.ts';
 import type { SourceGeometry } from '../../runner/data/volume.ts';
 import { summaryText } from '../../runner/report/summary.ts';
+import { printed } from '../captured.ts';
 
 /** 3 x 1 x 4 voxels [z, y, x] of 2 x 1 x 1 mm in RAS, unless `spacing` or `flip` says otherwise. */
 function geometry(options: { flip?: boolean; z?: number; shift?: number; nz?: number } = {}): SourceGeometry {
@@ -75,21 +76,9 @@ async function thrown(root: string, type: new (...args: never[]) => Error, actio
   return error.message.replaceAll(`${root}/`, '');
 }
 
-/** Runs the command and returns its exit code with everything it put on stdout. */
-async function run(root: string, options: EvaluateOptions): Promise<{ code: number; out: string }> {
-  const { write } = process.stdout;
-  let out = '';
-  process.stdout.write = ((text: string, done?: () => void) => {
-    out += text;
-    done?.();
-    return true;
-  }) as typeof write;
-  try {
-    return { code: await evaluate(join(root, 'pred'), join(root, 'labels'), options), out };
-  } finally {
-    process.stdout.write = write;
-  }
-}
+/** Runs the command; its exit code and everything it put on stdout. */
+const run = (root: string, options: EvaluateOptions) =>
+  printed(() => evaluate(join(root, 'pred'), join(root, 'labels'), options));
 
 folders('prints a table of every label, the interval, the weakest cases and what was empty', async ({ root }) => {
   await putAll(root);
@@ -111,18 +100,18 @@ folders('prints a table of every label, the interval, the weakest cases and what
       '2 lung: 1 case in neither prediction nor reference: Dice 1, no distance',
     ].join('\n'),
   );
-  const { code, out } = await run(root, {});
+  const { code, text } = await run(root, {});
   assert.is(code, 0);
-  assert.is(out, `${summaryText(summary)}\n`);
+  assert.is(text, `${summaryText(summary)}\n`);
 });
 
 folders('--json prints one value, equal to the file that -o writes', async ({ root }) => {
   await putAll(root);
   const output = join(root, 'new', 'summary.json');
-  const { out } = await run(root, { json: true, units: 'voxel', output });
-  assert.is(await readFile(output, 'utf8'), out);
+  const { text } = await run(root, { json: true, units: 'voxel', output });
+  assert.is(await readFile(output, 'utf8'), text);
   assert.equal(await readdir(join(root, 'new')), ['summary.json']);
-  const summary = JSON.parse(out);
+  const summary = JSON.parse(text);
   assert.is(summary.units, 'voxel');
   assert.is(summary.metric_per_case[0].prediction_file, join(root, 'pred', 'a.nii.gz'));
   assert.is(summary.metric_per_case[0].reference_file, join(root, 'labels', 'a.nii.gz'));
@@ -146,14 +135,7 @@ folders('an existing output is kept without --force', async ({ root }) => {
 folders('an output that cannot be written is told before anything is read or printed', async ({ root }) => {
   await writeFile(join(root, 'file'), '');
   await mkdir(join(root, 'full'));
-  const { write } = process.stdout;
-  let printed = '';
-  process.stdout.write = ((text: string, done?: () => void) => {
-    printed += text;
-    done?.();
-    return true;
-  }) as typeof write;
-  try {
+  const { text } = await printed(async () => {
     for (const json of [false, true]) {
       const refused = (output: string, force = false) =>
         thrown(
@@ -171,10 +153,8 @@ folders('an output that cannot be written is told before anything is read or pri
           'full cannot be written because there is a folder of that name; give a file in it',
         );
     }
-  } finally {
-    process.stdout.write = write;
-  }
-  assert.is(printed, '');
+  });
+  assert.is(text, '');
 });
 
 folders('--min-dice fails after writing, and options out of range are refused', async ({ root }) => {

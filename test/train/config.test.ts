@@ -1,5 +1,6 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
+import { cpsDefaults, meanTeacherDefaults, uaMtDefaults } from '../../engine/baselines/options.ts';
 import { UsageError } from '../../engine/errors.ts';
 import { applySettings, type ConfigOf, configHash, mergeConfig, trainConfig } from '../../runner/train/config.ts';
 
@@ -18,6 +19,28 @@ test('an empty configuration is the defaults, and they are complete', () => {
   assert.is(config.method, 'supervised');
   assert.equal(config.network.channels, [8, 16, 32, 64]);
   assert.equal(trainConfig(config), config);
+});
+
+test("the baselines' defaults are the engine's, every one of them", () => {
+  const scheduleOf = ({ optimiser, steps }: ConfigOf<'mean-teacher' | 'ua-mt' | 'cps'>) => {
+    const { name, ...schedule } = optimiser;
+    return { ...schedule, optimiser: name, steps };
+  };
+  const mt = trainConfig({ method: 'mean-teacher' }) as ConfigOf<'mean-teacher'>;
+  const ua = trainConfig({ method: 'ua-mt' }) as ConfigOf<'ua-mt'>;
+  const cps = trainConfig({ method: 'cps' }) as ConfigOf<'cps'>;
+  assert.equal({ ...scheduleOf(mt), ...mt.meanTeacher }, meanTeacherDefaults);
+  assert.equal({ ...scheduleOf(ua), ...ua.uaMt }, uaMtDefaults);
+  assert.equal({ ...scheduleOf(cps), ...cps.cps }, cpsDefaults);
+});
+
+test('UA-MT has no more passes than there are streams of random numbers for', () => {
+  const config = trainConfig({ method: 'ua-mt', uaMt: { passes: 13 } });
+  assert.is(config.method === 'ua-mt' && config.uaMt.passes, 13);
+  assert.is(
+    refused({ method: 'ua-mt', uaMt: { passes: 14 } }, 'run.json'),
+    "run.json cannot be used: 'uaMt.passes' is 14, but random numbers are set aside for 13 passes; give 13 or fewer",
+  );
 });
 
 test('unknown keys and wrong types are named all at once', () => {

@@ -8,7 +8,7 @@ import { type TuneOptions, tuneCommand } from '../../runner/commands/tune.ts';
 import { openGpu } from '../../runner/host/node.ts';
 import type { Tunable } from '../../runner/tune/tunables.ts';
 import type { TuneRow } from '../../runner/tune/tune.ts';
-import { captured } from '../bench/captured.ts';
+import { captured } from '../captured.ts';
 import { inFolder } from '../data/corpus.ts';
 import { rejects } from '../data/rejects.ts';
 import { run } from '../harness.ts';

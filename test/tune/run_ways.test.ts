@@ -13,7 +13,7 @@ import { trainConfig } from '../../runner/train/config.ts';
 import { RUN_FILES } from '../../runner/train/run_store.ts';
 import { networkProblems } from '../../runner/tune/network_problems.ts';
 import { problemOf } from '../../runner/tune/problem_data.ts';
-import { captured } from '../bench/captured.ts';
+import { captured } from '../captured.ts';
 import { inFolder } from '../data/corpus.ts';
 import { rejects } from '../data/rejects.ts';
 import { run } from '../harness.ts';
