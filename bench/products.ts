@@ -9,11 +9,9 @@
  */
 import { Command } from 'commander';
 import { Device } from '../engine/device.ts';
-import { Program } from '../engine/program.ts';
-import { Recording } from '../engine/recording.ts';
 import type { Pass } from '../runner/bench/case.ts';
+import { readyPass } from '../runner/bench/kernels.ts';
 import { OPS } from '../runner/bench/ops.ts';
-import { compare } from '../runner/bench/samples.ts';
 import { type KernelShape, PEER_SHAPES } from '../runner/bench/shapes.ts';
 import { median } from '../runner/bench/statistics.ts';
 import { whole } from '../runner/commands/arguments.ts';
@@ -37,21 +35,14 @@ interface Timed {
 }
 
 async function timed(device: Device, clock: () => number, shape: string, pass: Pass): Promise<Timed> {
-  const rec = new Recording(device, `${shape} ${pass.name}`);
-  const { from, checked } = pass.record(rec);
-  for (const command of rec.commands.slice(0, from)) {
-    if (command.kind === 'dispatch') for (const t of Object.values(command.tensors)) rec.keep(t);
-  }
-  const program = await Program.create(rec);
-  program.run();
-  for (const { label, tensor, expected } of checked) {
-    const { ok, error } = compare(await program.read(tensor), expected());
-    if (!ok) throw new Error(`${shape} ${pass.name}: ${label} is wrong by ${error.toExponential(1)} and not timed`);
+  const { program, part, check } = await readyPass(device, pass);
+  if (!check.ok) {
+    throw new Error(`${shape} ${pass.name}: ${check.tensor} is wrong by ${check.error.toExponential(1)} and not timed`);
   }
   return {
     ...{ shape, pass, ms: [] },
     async run() {
-      const commands = program.encoded({ from });
+      const commands = program.encoded(part);
       await device.idle();
       const begin = clock();
       device.gpu.queue.submit([commands]);

@@ -60,9 +60,15 @@ export async function benchKernels(
   return rows;
 }
 
-async function benchPass(bench: KernelBench, shape: KernelShape, pass: Pass): Promise<KernelRow> {
-  const { device, clock, effort, peaks } = bench;
-  const rec = new Recording(device, `bench ${shape.op}`);
+/** A pass that ran once and was compared with float64; `part` of its program can be timed. */
+export interface ReadyPass {
+  readonly program: Program;
+  readonly part: { readonly from: number; readonly to: number };
+  readonly check: KernelRow['check'];
+}
+
+export async function readyPass(device: Device, pass: Pass): Promise<ReadyPass> {
+  const rec = new Recording(device, `bench ${pass.name}`);
   const { from, checked } = pass.record(rec);
   // What is timed runs again and again without the commands before it: their results must stay.
   for (const command of rec.commands.slice(0, from)) {
@@ -77,14 +83,23 @@ async function benchPass(bench: KernelBench, shape: KernelShape, pass: Pass): Pr
       const agreement = compare(await program.read(tensor), sampled);
       found.push({ ...agreement, tensor: label, samples: sampled.at.length });
     }
-    const check = worst(found);
-    const part = { from, to: rec.commands.length };
+    return { program, part: { from, to: rec.commands.length }, check: worst(found) };
+  } catch (failure) {
+    program.destroy();
+    throw failure;
+  }
+}
+
+async function benchPass(bench: KernelBench, shape: KernelShape, pass: Pass): Promise<KernelRow> {
+  const { device, clock, effort, peaks } = bench;
+  const { program, part, check } = await readyPass(device, pass);
+  try {
     const timing = check.ok ? await timePart(clock, program, part, effort) : null;
     const rate = (amount: number) => (timing && amount > 0 ? amount / (timing.ms / 1000) : null);
     const [flopsPerSecond, bytesPerSecond] = [rate(pass.flops), rate(pass.bytes)];
     return {
       ...{ op: shape.op, name: shape.name, size: shapeText(shape), pass: pass.name, check, timing },
-      ...{ commands: part.to - from, flops: pass.flops, bytes: pass.bytes, flopsPerSecond, bytesPerSecond },
+      ...{ commands: part.to - part.from, flops: pass.flops, bytes: pass.bytes, flopsPerSecond, bytesPerSecond },
       ofFma: flopsPerSecond && flopsPerSecond / peaks.flopsPerSecond,
       ofCopy: bytesPerSecond && bytesPerSecond / peaks.bytesPerSecond,
     };
