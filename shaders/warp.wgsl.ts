@@ -16,10 +16,11 @@ export interface WarpForm {
  * at round(q). The device holds only a box of the volume; q is computed in the volume's own voxels, so that the result does
  * not depend on the box.
  *
- * layout   image [B, image_stride] f32: a sample's box, planar [C][z][y][x]; labels [B, label_stride] u32: its box, four
- *          classes a word; params [B, 8 vec4]: rows of M with c behind them (z, y, x); origin of the box, elastic or not;
- *          extent of the box; extent of the volume; control [B, gz, gy, gx, 1 vec4]: displacements in voxels, their
- *          uniform cubic B-spline is the field (Rueckert et al. 1999), control point (1, 1, 1) at voxel 0
+ * layout   image f32: boxes, planar [C][z][y][x] each; labels u32: the same boxes, four classes a word; params [B, 8 vec4]:
+ *          as f32 rows of M with c behind them (z, y, x), origin of the box, elastic or not, extent of the box, extent of the
+ *          volume; as u32 where the sample's box begins in image and in labels; control [B, gz, gy, gx, 1 vec4]:
+ *          displacements in voxels, their uniform cubic B-spline is the field (Rueckert et al. 1999), control point
+ *          (1, 1, 1) at voxel 0
  *          y [B, D, H, W, C], label_out u32 [B, D, H, W]
  * owns     one voxel: all channels and the label
  * cost     8 C + 1 loads from cached rows and the store, memory bound; 64 vec4 more where the sample is elastic
@@ -32,14 +33,14 @@ export function warpKernel({ channels, labels, elastic }: WarpForm): Kernel {
     `warp${labels ? '_labels' : ''}${elastic ? '_elastic' : ''}`,
     wgsl`
 struct Params {
-  count: u32, d: u32, h: u32, w: u32, image_stride: u32, label_stride: u32,
+  count: u32, d: u32, h: u32, w: u32,
 #if ${elastic}
   gz: u32, gy: u32, gx: u32, spacing_z: f32, spacing_y: f32, spacing_x: f32,
 #endif
 }
 @group(0) @binding(0) var<uniform> p: Params;
 @group(0) @binding(1) var<storage, read> image: array<f32>;
-@group(0) @binding(2) var<storage, read> params: array<vec4f>;
+@group(0) @binding(2) var<storage, read> params: array<vec4u>;
 @group(0) @binding(3) var<storage, read_write> y: array<vec4f>;
 #if ${labels}
 @group(0) @binding(4) var<storage, read> labels: array<u32>;
@@ -75,6 +76,8 @@ fn displacement(n: u32, at: vec3f) -> vec3f {
 }
 #endif
 
+fn floats(row: u32) -> vec4f { return bitcast<vec4f>(params[row]); }
+
 /** Offsets in a box of the eight voxels around a position, and where it lies between them. */
 struct Cell { low: vec4u, high: vec4u, f: vec3f }
 fn trilinear(base: u32, cell: Cell) -> f32 {
@@ -93,27 +96,27 @@ ${flatMain}
   let v = vec3f(vec3u(slice % p.d, row % p.h, i % p.w));
   let t = n * ${WARP_VEC4S}u;
   let at = v - (vec3f(vec3u(p.d, p.h, p.w)) - 1.0) * 0.5;
-  var q = vec3f(dot(params[t].xyz, at), dot(params[t + 1u].xyz, at), dot(params[t + 2u].xyz, at))
-    + vec3f(params[t].w, params[t + 1u].w, params[t + 2u].w);
+  let m = mat3x4f(floats(t), floats(t + 1u), floats(t + 2u));
+  var q = vec3f(dot(m[0].xyz, at), dot(m[1].xyz, at), dot(m[2].xyz, at)) + vec3f(m[0].w, m[1].w, m[2].w);
 #if ${elastic}
-  if (params[t + 3u].w > 0.0) { q += displacement(n, v); }
+  if (floats(t + 3u).w > 0.0) { q += displacement(n, v); }
 #endif
-  let last = params[t + 5u].xyz - 1.0;
+  let last = floats(t + 5u).xyz - 1.0;
   q = clamp(q, vec3f(0.0), last);
-  let origin = params[t + 3u].xyz;
-  let box = vec3u(params[t + 4u].xyz);
+  let origin = floats(t + 3u).xyz;
+  let box = vec3u(floats(t + 4u).xyz);
   let floored = floor(q);
   let a = min(vec3u(max(floored - origin, vec3f(0.0))), box - 1u);
   let b = min(vec3u(max(min(floored + 1.0, last) - origin, vec3f(0.0))), box - 1u);
   let y0 = vec4u(a.x * box.y + a.y, a.x * box.y + b.y, b.x * box.y + a.y, b.x * box.y + b.y) * box.z;
   let cell = Cell(y0 + a.z, y0 + b.z, q - floored);
-  let base = n * p.image_stride;
+  let base = params[t + 6u].x;
   let plane = box.x * box.y * box.z;
   ${repeat(units, (u) => `y[i * ${units}u + ${u}u] = vec4f(${[0, 1, 2, 3].map((l) => lane(4 * u + l)).join(', ')});`)}
 #if ${labels}
   let near = min(vec3u(max(round(q) - origin, vec3f(0.0))), box - 1u);
-  let byte = (near.x * box.y + near.y) * box.z + near.z;
-  label_out[i] = (labels[n * p.label_stride + byte / 4u] >> (byte % 4u * 8u)) & 255u;
+  let byte = params[t + 6u].y + (near.x * box.y + near.y) * box.z + near.z;
+  label_out[i] = (labels[byte / 4u] >> (byte % 4u * 8u)) & 255u;
 #endif
 }
 `,

@@ -83,12 +83,9 @@ export async function planMethod(
 ): Promise<MethodPlan> {
   const forecast = async (config: TrainConfigInput): Promise<MethodPlan> => {
     const complete = trainConfig(config);
-    const grids = [{ shape: complete.patch, spacing: [1, 1, 1] as const }];
-    const { stages } = await forecastTraining(dry, complete, dataset, {
-      labelled: grids,
-      unlabelled: grids,
-      validation: [],
-    });
+    const some = [{ shape: complete.patch, spacing: [1, 1, 1] as const }];
+    const grids = { labelled: some, unlabelled: some, validation: [] };
+    const { stages } = await forecastTraining(dry, complete, dataset, grids, 0);
     const steps = stages.reduce((sum, stage) => sum + stage.steps, 0);
     return { config, steps, gflop: stages.reduce((sum, stage) => sum + stage.steps * stage.flops, 0) / 1e9 };
   };

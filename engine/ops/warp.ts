@@ -4,7 +4,7 @@ import type { Recording } from '../recording.ts';
 import { formatShape, product, type Triple } from '../shape.ts';
 import type { Tensor } from '../tensor.ts';
 
-/** Floats of a sample's row in `WarpSource.params`. */
+/** Words of a sample's row in `WarpSource.params`. */
 export const WARP_PARAMS = 4 * WARP_VEC4S;
 
 /** A box of a volume: first voxel and extent along z, y, x. */
@@ -13,13 +13,13 @@ export interface Box {
   readonly extent: Triple;
 }
 
-/** What warp reads, all persistent: the host uploads other contents before each step. Every row holds one sample. */
+/** What warp reads, all persistent: the host uploads other contents before each step. */
 export interface WarpSource {
-  /** Dense f32 [B, n]: a box of the volume, planar [C][z][y][x], at the start of the row. */
+  /** Dense f32 [n]: boxes of volumes, planar [C][z][y][x] each, wherever params say. */
   readonly image: Tensor;
-  /** Dense u32 [B, m]: the classes of the same box [z][y][x], four 8-bit classes a word, lowest byte first; or null. */
+  /** Dense u32 [m]: the classes of the same boxes [z][y][x], four 8-bit classes a word, lowest byte first; or null. */
   readonly labels: Tensor | null;
-  /** Dense f32 [B, 32], packed by packWarp. */
+  /** Dense u32 [B, 32], packed by packWarp. */
   readonly params: Tensor;
   readonly elastic?: {
     /** [B, ...controlShape(patch, spacing), 3]: displacements (z, y, x) in voxels of the volume. */
@@ -39,22 +39,26 @@ export interface WarpSample {
   readonly volume: Triple;
   /** What of the volume is on the device. */
   readonly box: Box;
+  /** Where the box begins: its first value in `WarpSource.image`, its first class in `labels` (four a word). */
+  readonly at: { readonly image: number; readonly labels: number };
   /** Whether the sample's control points count. */
   readonly elastic: boolean;
 }
 
 /** Writes a sample's row of the params tensor. */
 export function packWarp(
-  params: Float32Array,
+  params: Uint32Array<ArrayBuffer>,
   row: number,
-  { matrix, centre, volume, box, elastic }: WarpSample,
+  { matrix, centre, volume, box, at, elastic }: WarpSample,
 ): void {
-  const to = row * WARP_PARAMS;
-  params.fill(0, to, to + WARP_PARAMS);
+  const words = params.subarray(row * WARP_PARAMS, (row + 1) * WARP_PARAMS);
+  const floats = new Float32Array(words.buffer, words.byteOffset, words.length);
+  words.fill(0);
   for (let axis = 0; axis < 3; axis++) {
-    params.set([...matrix.slice(3 * axis, 3 * axis + 3), centre[axis]], to + 4 * axis);
+    floats.set([...matrix.slice(3 * axis, 3 * axis + 3), centre[axis]], 4 * axis);
   }
-  params.set([...box.origin, elastic ? 1 : 0, ...box.extent, 0, ...volume], to + 12);
+  floats.set([...box.origin, elastic ? 1 : 0, ...box.extent, 0, ...volume], 12);
+  words.set([at.image, at.labels], 24);
 }
 
 /** Control points along z, y, x whose cubic B-spline covers a patch; the second one lies on the first voxel. */
@@ -74,15 +78,13 @@ export function warp(
 ): { image: Tensor; labels: Tensor | null } {
   const { labels, elastic } = source;
   expect('params', source.params, [batch, WARP_PARAMS]);
-  expect('image', source.image, [batch]);
-  if (labels) expect('labels', labels, [batch]);
   if (elastic) expect('control', elastic.control, [batch, ...controlShape(patch, elastic.spacing), 3]);
 
   const image = rec.tensor([batch, ...patch, channels], 'patch');
   const classes = labels && rec.tensor([batch, ...patch], 'patch_labels', { dtype: 'u32', dense: true });
   const [d, h, w] = patch;
   const count = batch * product(patch);
-  const sizes = { count, d, h, w, image_stride: source.image.shape[1], label_stride: labels?.shape[1] ?? 0 };
+  const sizes = { count, d, h, w };
   rec.dispatch(
     warpKernel({ channels, labels: !!labels, elastic: !!elastic }),
     {

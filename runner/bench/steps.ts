@@ -4,7 +4,7 @@ import { NumericError } from '../../engine/errors.ts';
 import type { Triple } from '../../engine/shape.ts';
 import type { Method, TrainConfig } from '../train/config.ts';
 import { stagesOf } from '../train/methods.ts';
-import type { Stage } from '../train/stage.ts';
+import { type Stage, VOLUME_BYTES } from '../train/stage.ts';
 import type { Trainer } from '../train/trainer.ts';
 import { median, quantile } from './statistics.ts';
 import { CLASSES, syntheticCase } from './synthetic.ts';
@@ -72,7 +72,7 @@ export async function benchSteps(
   };
   const rows: StepRow[] = [];
   for (const stage of stagesOf(config)) {
-    const input = { ...cases, classes: CLASSES, offset: 0 };
+    const input = { ...cases, classes: CLASSES, offset: 0, volumeBytes: VOLUME_BYTES };
     const plan = await stage.create({ ...input, device: bench.dry, initialise: false });
     const plannedBytes = plan.memory.total;
     plan.destroy();

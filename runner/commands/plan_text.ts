@@ -36,7 +36,7 @@ function fingerprintRows({ fingerprint: f }: PlanReport): string[][] {
 
 function planRows({ config, memory, imageBytes, labelBytes, stages, flopsPerSecond }: PlanReport): string[][] {
   const { network, preprocessing, patch, batch, steps, method } = config;
-  const { parameters, inputs, step: activations, readback, total } = memory;
+  const { parameters, volumes, inputs, step: activations, readback, total } = memory;
   const seconds = stages.reduce((sum, stage) => sum + stage.steps * stage.secondsPerStep, 0);
   return [
     ['patch', `${size(patch)}, ${batch} a step`],
@@ -49,7 +49,7 @@ function planRows({ config, memory, imageBytes, labelBytes, stages, flopsPerSeco
     ['resampling', preprocessing.spacing ? `to ${size(preprocessing.spacing)} mm` : 'none'],
     [
       'GPU memory',
-      `${bytes(total)} (${count(total)} bytes): parameters ${bytes(parameters)}, inputs ${bytes(inputs)}, step ${bytes(activations)}, read-back ${bytes(readback)}`,
+      `${bytes(total)} (${count(total)} bytes): parameters ${bytes(parameters)}, volumes ${bytes(volumes)}, inputs ${bytes(inputs)}, step ${bytes(activations)}, read-back ${bytes(readback)}`,
     ],
     ['images', `${bytes(imageBytes)} prepared, in memory or beyond train --memory in a file`],
     ...(labelBytes > 0 ? [['pseudo-labels', `${bytes(labelBytes)} of whole volumes, in memory`]] : []),

@@ -68,7 +68,10 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
     const events = { ...report.events(), shouldStop: stop.requested };
     const shelf = voxelShelf(output, memory);
     const result = await runTraining(
-      { device, dataset, source, split, config, store, from: from?.groups, keep: shelf.keep },
+      {
+        ...{ device, dataset, source, split, config, store, from: from?.groups, keep: shelf.keep },
+        volumeBytes: plan.volumeBytes,
+      },
       events,
     )
       .catch(async (failure) => {

@@ -97,13 +97,13 @@ export class TrainingReport {
     this.watch = new CollapseWatch();
     this.plateau = new PlateauWatch();
     this.log({ kind: 'stage', stage: stage.name, step: from, time: new Date().toISOString() });
-    const { parameters, inputs, step, total } = trainer.memory;
+    const { parameters, volumes, inputs, step, total } = trainer.memory;
     const { batch, patch, method } = this.config;
     const what = method === 'action' ? `stage ${stage.name} of ACTION` : method;
     this.say(
       `${from > 0 ? `continuing after step ${from}: ` : ''}${what}, ${count(stage.steps)} steps of ${batch} ${method === 'supervised' ? '' : 'labelled '}patches ` +
         `${patch.join('x')}, ${count(trainer.commands)} commands a step, GPU ${bytes(total)} ` +
-        `(parameters ${bytes(parameters)}, inputs ${bytes(inputs)}, step ${bytes(step)})` +
+        `(parameters ${bytes(parameters)}, volumes ${bytes(volumes)}, inputs ${bytes(inputs)}, step ${bytes(step)})` +
         `${validation === 0 && stage.predicts ? '; no validation cases: the last weights will be the model' : ''}`,
     );
   }

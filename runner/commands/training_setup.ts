@@ -140,7 +140,7 @@ export async function chooseRun(setup: Setup, options: SetupOptions): Promise<Ch
       ...{ patch, batch, channels: options.channels, spacing: preprocessing?.spacing, software: opened.software },
       levels: network?.channels?.length ?? options.levels,
     },
-    (config) => forecastTraining(dry, complete(config), dataset, grids),
+    (config, volumeBytes) => forecastTraining(dry, complete(config), dataset, grids, volumeBytes),
     options.vram,
   );
   return {

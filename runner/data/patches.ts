@@ -1,13 +1,14 @@
 import type { Device } from '../../engine/device.ts';
 import { DataError } from '../../engine/errors.ts';
-import { type Box, controlShape, packWarp, WARP_PARAMS, type WarpSource } from '../../engine/ops/warp.ts';
+import { controlShape, packWarp, WARP_PARAMS, type WarpSource } from '../../engine/ops/warp.ts';
 import type { Stream } from '../../engine/random.ts';
-import { ceilDiv, product, type Triple } from '../../engine/shape.ts';
+import type { Triple } from '../../engine/shape.ts';
 import { storedElements, type Tensor } from '../../engine/tensor.ts';
 import { drawTransform, largestReach, type PatchTransform, type SpatialAugmentation } from './augment.ts';
 import { batchStream, sampleStream } from './augment_streams.ts';
-import { copyBox, largestBox, readBox, sourceBox } from './patches_box.ts';
+import { largestBox, sourceBox } from './patches_box.ts';
 import { foregroundVoxels } from './patches_foreground.ts';
+import { PatchSource } from './patches_source.ts';
 import type { PatchCase } from './voxels.ts';
 
 export interface PatchOptions {
@@ -22,6 +23,8 @@ export interface PatchOptions {
   readonly labelled: boolean;
   /** Probability that a patch is centred on a random voxel of a random foreground class. Default 0. */
   readonly foregroundProbability?: number;
+  /** GPU bytes for whole volumes, whose patches then cost the host nothing. Default 0: each step uploads what its patches read. */
+  readonly volumeBytes?: number;
 }
 
 /** One sample of a batch as drawn. */
@@ -40,39 +43,39 @@ export class PatchStream {
   /** For `warp(rec, stream.source, stream.geometry)`. */
   readonly source: WarpSource;
   readonly geometry: { readonly batch: number; readonly channels: number; readonly patch: Triple };
+  /** GPU bytes of whole volumes. */
+  readonly volumeBytes: number;
   private readonly device: Device;
   private readonly cases: readonly PatchCase[];
   private readonly options: PatchOptions;
   /** Of each case; empty where nothing is centred on the foreground. */
   private readonly foreground: readonly Uint32Array[][];
-  private readonly params: Float32Array<ArrayBuffer>;
-  private readonly image: Float32Array<ArrayBuffer>;
-  private readonly labels: Uint8Array<ArrayBuffer>;
+  private readonly voxels: PatchSource;
+  private readonly params: Uint32Array<ArrayBuffer>;
 
   /**
-   * Allocates room for the largest boxes these cases can ask for. @throws DataError for no case at all, cases of different
+   * Uploads whole volumes and allocates room for the largest boxes that the other cases can ask for. @throws DataError for no case at all, cases of different
    * channels or without a label where one is needed; FitError where the boxes exceed the adapter's buffers.
    */
   constructor(device: Device, cases: readonly PatchCase[], options: PatchOptions) {
     checkCases(cases, options.labelled);
     const { patch, batch, augmentation, labelled } = options;
     const { channels } = cases[0];
-    const voxels = Math.max(
-      ...cases.map(({ shape, spacing }) => largestBox(largestReach(augmentation, patch, spacing), shape)),
-    );
     this.device = device;
     this.cases = cases;
     this.options = options;
     this.geometry = { batch, channels, patch };
     const centred = labelled && (options.foregroundProbability ?? 0) > 0;
     this.foreground = cases.map((item) => (centred && item.label ? foregroundVoxels(item.label) : []));
-    const dense = { dense: true } as const;
     const { elastic } = augmentation;
-    const words = ceilDiv(voxels, 4);
+    this.voxels = new PatchSource(device, cases, {
+      ...{ batch, labelled, volumeBytes: options.volumeBytes ?? 0 },
+      largestBox: ({ shape, spacing }) => largestBox(largestReach(augmentation, patch, spacing), shape),
+    });
+    this.volumeBytes = this.voxels.volumeBytes;
     this.source = {
-      image: device.tensor([batch, channels * voxels], 'patch source', dense),
-      labels: labelled ? device.tensor([batch, words], 'patch source labels', { ...dense, dtype: 'u32' }) : null,
-      params: device.tensor([batch, WARP_PARAMS], 'patch params', dense),
+      ...{ image: this.voxels.image, labels: this.voxels.labels },
+      params: device.tensor([batch, WARP_PARAMS], 'patch params', { dense: true, dtype: 'u32' }),
       ...(elastic && {
         elastic: {
           control: device.tensor([batch, ...controlShape(patch, elastic.spacing), 3], 'patch control points'),
@@ -80,9 +83,7 @@ export class PatchStream {
         },
       }),
     };
-    this.params = new Float32Array(batch * WARP_PARAMS);
-    this.image = new Float32Array(channels * voxels);
-    this.labels = new Uint8Array(labelled ? 4 * words : 0);
+    this.params = new Uint32Array(batch * WARP_PARAMS);
   }
 
   /** What the step's batch will be. */
@@ -96,7 +97,7 @@ export class PatchStream {
     });
   }
 
-  /** Draws a step's batch and uploads what its patches read, and nothing else. Call before the step is submitted. */
+  /** Draws a step's batch and uploads what of it is not on the device. Call before the step is submitted. */
   upload(step: number): PatchDraw[] {
     const draws = this.draw(step);
     draws.forEach((draw, sample) => {
@@ -106,36 +107,27 @@ export class PatchStream {
         matrix: draw.matrix,
         centre: draw.centre,
         volume: shape,
-        box,
+        ...this.voxels.provide(draw.case, sample, box),
         elastic: !!draw.control,
       });
-      this.uploadBox(this.cases[draw.case], box, sample);
-      if (draw.control && this.source.elastic) this.writeRow(this.source.elastic.control, sample, draw.control);
+      if (draw.control && this.source.elastic) this.writeControl(this.source.elastic.control, sample, draw.control);
     });
     this.device.writeStored(this.source.params, this.params);
     return draws;
   }
 
+  /** To be called where the images of the cases have changed. */
+  uploadVolumes(): void {
+    this.voxels.uploadVolumes();
+  }
+
   destroy(): void {
-    const { image, labels, params, elastic } = this.source;
-    for (const t of [image, labels, params, elastic?.control]) if (t) this.device.destroyTensor(t);
+    const { params, elastic } = this.source;
+    this.voxels.destroy();
+    for (const t of [params, elastic?.control]) if (t) this.device.destroyTensor(t);
   }
 
-  private uploadBox(item: PatchCase, box: Box, sample: number): void {
-    const { channels, shape, image } = item;
-    const voxels = product(box.extent);
-    for (let c = 0; c < channels; c++) {
-      const [from, to] = [c * product(shape), c * voxels];
-      if (image instanceof Float32Array) copyBox(image, from, shape, box, this.image, to);
-      else readBox(image, from, shape, box, this.image, to);
-    }
-    this.writeRow(this.source.image, sample, this.image.subarray(0, channels * voxels));
-    if (!this.source.labels || !item.label) return;
-    copyBox(item.label, 0, shape, box, this.labels, 0);
-    this.writeRow(this.source.labels, sample, new Uint32Array(this.labels.buffer, 0, ceilDiv(voxels, 4)));
-  }
-
-  private writeRow(t: Tensor, sample: number, values: Float32Array<ArrayBuffer> | Uint32Array<ArrayBuffer>): void {
+  private writeControl(t: Tensor, sample: number, values: Float32Array<ArrayBuffer>): void {
     this.device.writeStored(t, values, (sample * storedElements(t) * 4) / t.shape[0]);
   }
 

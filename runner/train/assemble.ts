@@ -11,6 +11,8 @@ import type { Trainer } from './trainer.ts';
 
 /** Something on the device that is fed before each step. */
 export interface StepInput {
+  /** GPU bytes of it that hold whole volumes, which no step changes. Default 0. */
+  readonly volumeBytes?: number;
   upload(step: number): void;
   destroy(): void;
 }
@@ -45,7 +47,8 @@ const DEPTH = 2;
 
 /** Records and compiles the step. `before`: bytes that the device held before the method allocated any. */
 export async function assembleTrainer(device: Device, before: number, parts: TrainerParts): Promise<Trainer> {
-  const inputs = device.bytesHeld - before - parts.parameterBytes;
+  const volumes = parts.inputs.reduce((sum, input) => sum + (input.volumeBytes ?? 0), 0);
+  const inputs = device.bytesHeld - before - parts.parameterBytes - volumes;
   const silent = parts.silent && (await programOf(device, `${parts.label}, silent`, parts.silent.record)).program;
   const { program, recording, results } = await programOf(device, parts.label, parts.record);
   const beforeRing = device.bytesHeld;
@@ -58,7 +61,7 @@ export async function assembleTrainer(device: Device, before: number, parts: Tra
     ...{ network: parts.network, student: parts.student, state: parts.state, flops: parts.flops },
     ...{ commands: recording.commands.length, depth: DEPTH },
     memory: {
-      ...{ parameters: parts.parameterBytes, inputs, readback: device.bytesHeld - beforeRing },
+      ...{ parameters: parts.parameterBytes, volumes, inputs, readback: device.bytesHeld - beforeRing },
       step: program.plan.totalBytes + (silent?.plan.totalBytes ?? 0),
       total: device.bytesHeld - before,
     },

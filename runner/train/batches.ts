@@ -8,10 +8,11 @@ import { createStepCounters, type StepCounters } from '../../engine/step_counter
 import type { Tensor } from '../../engine/tensor.ts';
 import { HOST_STREAMS, NOISE_STREAMS } from '../data/augment_streams.ts';
 import { type PatchOptions, PatchStream } from '../data/patches.ts';
+import { wholeVolumeBytes } from '../data/patches_source.ts';
 import { inMemory, type PatchCase } from '../data/voxels.ts';
 import { slidingWindow } from '../predict/sliding_window.ts';
 import type { StepInput } from './assemble.ts';
-import type { TrainConfig } from './config.ts';
+import { labelsVolumes } from './config.ts';
 import type { StageInput } from './stage.ts';
 import type { VolumeWatch } from './trainer.ts';
 import { intensityView, type View } from './view.ts';
@@ -41,6 +42,7 @@ export function labelledBatch(input: StageInput, batch: number, counters: RunCou
   const patches = new PatchStream(device, labelled, {
     ...{ patch, batch, seed, augmentation, stream: HOST_STREAMS.labelledPatches },
     ...{ labelled: true, foregroundProbability: augmentation.foreground },
+    volumeBytes: roomFor(input, wholeVolumeBytes(labelled, true)),
   });
   const view = intensityView(device, counters, {
     ...{ batch, seed, stream: HOST_STREAMS.labelledIntensity, noise: NOISE_STREAMS.labelled },
@@ -60,15 +62,31 @@ export interface UnlabelledBatch extends StepInput {
   record(rec: Recording): Tensor;
 }
 
-function unlabelledPatches({ patch, seed, augmentation }: TrainConfig, batch: number): PatchOptions {
-  const stream = HOST_STREAMS.unlabelledPatches;
-  return { patch, batch, seed, stream, augmentation: augmentation.unlabelled ?? augmentation, labelled: false };
+function unlabelledPatches(input: StageInput, cases: readonly PatchCase[], batch: number): PatchOptions {
+  const { patch, seed, augmentation } = input.config;
+  return {
+    ...{ patch, batch, seed, stream: HOST_STREAMS.unlabelledPatches, labelled: false },
+    augmentation: augmentation.unlabelled ?? augmentation,
+    volumeBytes: roomFor(input, wholeVolumeBytes(cases, false)),
+  };
+}
+
+/** The share of `volumeBytes` for cases that would take so much of what all would. */
+function roomFor(input: StageInput, bytes: number): number {
+  const { config, labelled, unlabelled, classes, volumeBytes: room = 0 } = input;
+  const soft = labelsVolumes(config) ? probabilities(unlabelled, classes) : [];
+  const all = wholeVolumeBytes(labelled, true) + wholeVolumeBytes([...unlabelled, ...soft], false);
+  return (room / all) * bytes;
+}
+
+/** The cases with a channel a class, without voxels yet. */
+function probabilities(cases: readonly PatchCase[], classes: number) {
+  return cases.map((item) => ({ ...item, label: null, channels: classes, image: new Float32Array(0) }));
 }
 
 /** `batch` patches of cases whose labels are never read. */
 export function unlabelledBatch(input: StageInput, cases: readonly PatchCase[], batch: number): UnlabelledBatch {
-  const { device, config } = input;
-  const patches = new PatchStream(device, cases, unlabelledPatches(config, batch));
+  const patches = new PatchStream(input.device, cases, unlabelledPatches(input, cases, batch));
   return {
     ...together(patches),
     record: (rec) => warp(rec, patches.source, patches.geometry).image,
@@ -86,8 +104,8 @@ export interface VolumeLabels extends StepInput {
 /** Holds a float32 for every voxel and class of the cases in memory. */
 export function volumeLabels(input: StageInput, cases: readonly PatchCase[], batch: number): VolumeLabels {
   const { device, config, classes } = input;
-  const labelled = cases.map((item) => ({ ...item, label: null, channels: classes, image: new Float32Array(0) }));
-  const patches = new PatchStream(device, labelled, unlabelledPatches(config, batch));
+  const labelled = probabilities(cases, classes);
+  const patches = new PatchStream(device, labelled, unlabelledPatches(input, labelled, batch));
   return {
     ...together(patches),
     async relabel(network, parameters, watch) {
@@ -100,6 +118,7 @@ export function volumeLabels(input: StageInput, cases: readonly PatchCase[], bat
         labelled[i].image = probabilities as Float32Array<ArrayBuffer>;
         watch?.onVolume(i + 1, cases.length);
       }
+      patches.uploadVolumes();
       return true;
     },
     record: (rec) => warp(rec, patches.source, patches.geometry).image,
@@ -122,6 +141,7 @@ export function viewOf(
 
 function together(...inputs: readonly StepInput[]): StepInput {
   return {
+    volumeBytes: inputs.reduce((sum, input) => sum + (input.volumeBytes ?? 0), 0),
     upload(step) {
       for (const input of inputs) input.upload(step);
     },

@@ -179,6 +179,10 @@ export type Method = TrainConfig['method'];
 /** The configuration of one method. */
 export type ConfigOf<M extends Method> = Extract<TrainConfig, { method: M }>;
 
+/** Whether whole unlabelled volumes get pseudo-labels. */
+export const labelsVolumes = (config: TrainConfig): boolean =>
+  config.method === 'action' && config.action.stage2.pseudo === 'volume' && config.action.stages.includes('2');
+
 /** What can be written: everything has a default. `preset` and `without` are spelt out as the options they stand for. */
 export interface TrainConfigInput extends Partial<Omit<v.InferInput<(typeof Config.options)[0]>, 'method'>> {
   readonly method?: Method;

@@ -4,24 +4,30 @@ import { bytes } from '../report/format.ts';
 import type { Fingerprint } from './fingerprint.ts';
 import type { Forecast } from './forecast.ts';
 import { MOST_VOXELS, type Plan, type PlanWishes, planRun } from './plan.ts';
+import { VOLUME_BYTES } from './stage.ts';
 
 export interface FittedPlan extends Plan {
   readonly forecast: Forecast;
+  /** GPU bytes for whole volumes (StageInput). */
+  readonly volumeBytes: number;
 }
+
+/** A training's forecast with so many GPU bytes for whole volumes. */
+type ForecastOf = (config: Plan['config'], volumeBytes: number) => Promise<Forecast>;
 
 /** Below this a patch shows a network nothing but edges. */
 const FEWEST_VOXELS = 4096;
 
 /**
  * The plan of `planRun`, with one patch a step and then smaller patches until its training fits: the adapter's limits, and
- * `most` GPU bytes where given. What was wished for stays.
+ * `most` GPU bytes where given. What was wished for stays. Whole volumes get what is left.
  *
  * @throws FitError where nothing fits, with the ways out
  */
 export async function fitPlan(
   f: Fingerprint,
   wishes: PlanWishes,
-  forecast: (config: Plan['config']) => Promise<Forecast>,
+  forecast: ForecastOf,
   most = Infinity,
 ): Promise<FittedPlan> {
   const asked = wishes.voxels ?? MOST_VOXELS[wishes.software ? 'software' : 'hardware'];
@@ -29,21 +35,34 @@ export async function fitPlan(
   let at = { ...wishes, voxels: asked };
   for (;;) {
     const plan = planRun(f, at);
-    const found = await attempt(() => forecast(plan.config));
-    const needed = found instanceof FitError ? found.message : `it needs ${bytes(found.memory.total)} of GPU memory`;
-    if (!(found instanceof FitError) && found.memory.total <= most) {
-      return { ...plan, reasons: [...plan.reasons, ...concessions(first, plan, most)], forecast: found };
+    const found = await attempt(() => forecastWithin(most, plan.config, forecast));
+    if (!(found instanceof FitError) && found.forecast.memory.total <= most) {
+      return { ...plan, ...found, reasons: [...plan.reasons, ...concessions(first, plan, most)] };
     }
     if (wishes.batch === undefined && plan.config.batch > 1) at = { ...at, batch: 1 };
     else if (wishes.patch === undefined && product(plan.config.patch) > FEWEST_VOXELS) {
       at = { ...at, voxels: Math.floor(Math.min(at.voxels, product(plan.config.patch)) * 0.8) };
-    } else throw new FitError(doesNotFit(plan, needed, most));
+    } else {
+      const needed =
+        found instanceof FitError ? found.message : `it needs ${bytes(found.forecast.memory.total)} of GPU memory`;
+      throw new FitError(doesNotFit(plan, needed, most));
+    }
   }
 }
 
-async function attempt(forecast: () => Promise<Forecast>): Promise<Forecast | FitError> {
+/** With room for whole volumes while that leaves enough for the rest. */
+async function forecastWithin(most: number, config: Plan['config'], forecast: ForecastOf) {
+  const forecastWith = async (volumeBytes: number) => ({ volumeBytes, forecast: await forecast(config, volumeBytes) });
+  const usual = await forecastWith(VOLUME_BYTES);
+  if (usual.forecast.memory.total <= most) return usual;
+  const none = await forecastWith(0);
+  const left = most - none.forecast.memory.total;
+  return left > 0 ? forecastWith(Math.min(left, VOLUME_BYTES)) : none;
+}
+
+async function attempt<T>(action: () => Promise<T>): Promise<T | FitError> {
   try {
-    return await forecast();
+    return await action();
   } catch (failure) {
     if (failure instanceof FitError) return failure;
     throw failure;

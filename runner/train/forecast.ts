@@ -3,7 +3,7 @@ import { product } from '../../engine/shape.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Prepared } from '../data/preprocess.ts';
 import { type Grid, targetGrid } from '../data/resample.ts';
-import type { TrainConfig } from './config.ts';
+import { labelsVolumes, type TrainConfig } from './config.ts';
 import { stagesOf } from './methods.ts';
 import type { TrainerMemory } from './trainer.ts';
 
@@ -31,7 +31,7 @@ export interface Forecast {
 
 /**
  * Builds each stage on a device that allocates nothing (dryGpu) and reads off what it took: the same code as the real
- * one, hence the same bytes. The grids are those of the cases that train, as their files have them.
+ * one, hence the same bytes. The grids are those of the cases that train, as their files have them; `volumeBytes` is StageInput's.
  *
  * @throws FitError where a buffer exceeds the adapter's limits, UsageError for a network that cannot be built
  */
@@ -40,6 +40,7 @@ export async function forecastTraining(
   config: TrainConfig,
   dataset: Pick<Dataset, 'channels' | 'labels'>,
   grids: Readonly<Record<'labelled' | 'unlabelled' | 'validation', readonly Grid[]>>,
+  volumeBytes: number,
 ): Promise<Forecast> {
   const prepared = (grid: Grid): Prepared => ({
     ...targetGrid(grid, config.preprocessing.spacing),
@@ -52,7 +53,7 @@ export async function forecastTraining(
   const stages: StageForecast[] = [];
   for (const { name, steps, create } of stagesOf(config)) {
     const trainer = await create({
-      ...{ device: dry, ...cases, classes: dataset.labels.length, offset: 0, initialise: false },
+      ...{ device: dry, ...cases, classes: dataset.labels.length, offset: 0, initialise: false, volumeBytes },
     });
     const { memory, commands, flops } = trainer;
     trainer.destroy();
@@ -65,6 +66,3 @@ export async function forecastTraining(
   const labels = labelsVolumes(config) ? dataset.labels.length * voxelsOf(grids.unlabelled) : 0;
   return { memory, stages, imageBytes: 4 * dataset.channels.length * voxels, labelBytes: 4 * labels };
 }
-
-const labelsVolumes = (config: TrainConfig): boolean =>
-  config.method === 'action' && config.action.stage2.pseudo === 'volume' && config.action.stages.includes('2');

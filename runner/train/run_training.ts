@@ -15,7 +15,7 @@ import { stagesOf } from './methods.ts';
 import { type CaseSource, type PreparedCases, prepareCases } from './prepare_cases.ts';
 import { writeModel, writeModelCard } from './run_model.ts';
 import { RUN_FILES, type RunStore, stageFile } from './run_store.ts';
-import { assertPrecision, type Stage } from './stage.ts';
+import { assertPrecision, type Stage, VOLUME_BYTES } from './stage.ts';
 import { takeOver } from './take_over.ts';
 import type { Trainer, VolumeWatch } from './trainer.ts';
 import { validationDice } from './validate.ts';
@@ -25,6 +25,8 @@ export interface TrainingInput extends CaseSource {
   readonly store: RunStore;
   /** Weights to start from, by group; `config.from` is their checksum. */
   readonly from?: State;
+  /** GPU bytes for whole volumes (StageInput). Default 1 GiB; results are the same. */
+  readonly volumeBytes?: number;
 }
 
 /** A stage that is about to run. Steps are those of the run. */
@@ -129,11 +131,11 @@ class Run {
     stage: Stage,
     at: { offset: number; from: number; state: State | undefined; inside: boolean; last: boolean },
   ): Promise<{ step: number; state: State }> {
-    const { device, config, dataset } = this.input;
+    const { device, config, dataset, volumeBytes = VOLUME_BYTES } = this.input;
     const { offset, from, state } = at;
     const { validation, labelled, unlabelled } = this.cases;
     const trainer = await stage.create({
-      ...{ device, labelled, unlabelled, classes: dataset.labels.length, offset, initialise: true },
+      ...{ device, labelled, unlabelled, classes: dataset.labels.length, offset, initialise: true, volumeBytes },
     });
     try {
       if (at.inside) loadState(trainer.state, state as State);

@@ -7,6 +7,9 @@ import { logClassShares } from './class_prior.ts';
 import type { Precision, TrainConfig } from './config.ts';
 import type { Trainer } from './trainer.ts';
 
+/** GPU bytes for whole volumes where nobody says otherwise. */
+export const VOLUME_BYTES = 2 ** 30;
+
 /** What a stage is made from. */
 export interface StageInput<Config extends TrainConfig = TrainConfig> {
   readonly device: Device;
@@ -20,6 +23,8 @@ export interface StageInput<Config extends TrainConfig = TrainConfig> {
   readonly offset: number;
   /** False leaves all weights zero, for a forecast. */
   readonly initialise: boolean;
+  /** GPU bytes for whole volumes of all cases together; patches of those without a place there are cut out by the host. Default 0. */
+  readonly volumeBytes?: number;
 }
 
 /** A part of a run with a loss and a schedule of its own. A method is a list of them. */

@@ -6,7 +6,9 @@ import type { Unet3d } from '../../engine/nn/unet3d.ts';
 export interface TrainerMemory {
   /** Weights, gradients, optimiser state, teacher. */
   readonly parameters: number;
-  /** Patches, labels and random numbers waiting to be used. */
+  /** Whole volumes that patches are cut from. */
+  readonly volumes: number;
+  /** Boxes of other volumes, their labels and random numbers, waiting to be used. */
   readonly inputs: number;
   /** Activations and scratch of one step, shared by lifetime. */
   readonly step: number;

@@ -1,7 +1,8 @@
 import * as assert from 'uvu/assert';
-import type { Device } from '../../engine/device.ts';
+import { Device } from '../../engine/device.ts';
+import { dryGpu } from '../../engine/dry_gpu.ts';
 import { DataError, FitError } from '../../engine/errors.ts';
-import { packWarp, WARP_PARAMS, type WarpSource, warp } from '../../engine/ops/warp.ts';
+import { WARP_PARAMS, type WarpSource, warp } from '../../engine/ops/warp.ts';
 import { compute, Program } from '../../engine/program.ts';
 import { Recording } from '../../engine/recording.ts';
 import { product, type Triple } from '../../engine/shape.ts';
@@ -49,54 +50,109 @@ async function cut(device: Device, source: WarpSource, { batch, channels, patch 
   return { image, labels: new Uint32Array(labels) };
 }
 
-/** The same draws with every volume on the device as a whole. */
-function wholeVolumes(device: Device, stream: PatchStream, cases: readonly Prepared[], step: number): WarpSource {
-  const draws = stream.draw(step);
-  const { channels } = stream.geometry;
-  const voxels = Math.max(...cases.map(({ shape }) => product(shape)));
-  const words = Math.ceil(voxels / 4);
-  const image = new Float32Array(draws.length * channels * voxels);
-  const labels = new Uint8Array(draws.length * words * 4);
-  const params = new Float32Array(draws.length * WARP_PARAMS);
-  draws.forEach((draw, b) => {
-    const { shape, image: values, label } = cases[draw.case];
-    image.set(values, b * channels * voxels);
-    labels.set(label!, b * words * 4);
-    const box = { origin: [0, 0, 0], extent: shape } as const;
-    packWarp(params, b, { ...draw, volume: shape, box, elastic: !!draw.control });
+/** Voxels of 41 x 30 x 33, 9 x 25 x 60 and, no multiple of four, 3 x 5 x 5, in two channels. */
+const VARIED = [
+  prepared([30, 41, 33], 1, { channels: 2 }),
+  prepared([25, 9, 60], 2, { channels: 2, spacing: [2, 1, 0.5] }),
+  prepared([3, 5, 5], 3, { channels: 2 }),
+];
+
+/** Bytes of a volume in two channels, float32, with a class a voxel in whole words. */
+const bytesOf = ({ shape }: Prepared) => Math.ceil(product(shape) / 4) * 4 * (2 * 4 + 1);
+
+const ROOM: Record<string, { volumeBytes: number; whole: readonly number[] }> = {
+  'all volumes': { volumeBytes: Infinity, whole: [0, 1, 2] },
+  'just all volumes': { volumeBytes: VARIED.reduce((sum, item) => sum + bytesOf(item), 0), whole: [0, 1, 2] },
+  'the first and the last': { volumeBytes: bytesOf(VARIED[0]) + bytesOf(VARIED[2]), whole: [0, 2] },
+  'all but the first': { volumeBytes: bytesOf(VARIED[0]) - 1, whole: [1, 2] },
+};
+
+for (const [name, { volumeBytes, whole }] of Object.entries(ROOM)) {
+  gpuTest(`boxes of volumes give the same bits as whole volumes on the device: room for ${name}`, async (device) => {
+    const options = { ...OPTIONS, batch: 3, augmentation: EVERYTHING };
+    const boxes = new PatchStream(device, VARIED, options);
+    const volumes = new PatchStream(device, VARIED, { ...options, volumeBytes });
+    assert.is(boxes.volumeBytes, 0);
+    assert.is(
+      volumes.volumeBytes,
+      whole.reduce((sum, i) => sum + bytesOf(VARIED[i]), 0),
+    );
+    let smaller = 0;
+    for (let step = 0; step < 6; step++) {
+      for (const draw of boxes.upload(step)) {
+        const { shape } = VARIED[draw.case];
+        if (product(sourceBox(draw, draw.centre, OPTIONS.patch, shape).extent) < 0.5 * product(shape)) smaller++;
+      }
+      volumes.upload(step);
+      const expected = await cut(device, boxes.source, boxes.geometry);
+      const found = await cut(device, volumes.source, volumes.geometry);
+      assert.ok(found.image.join() === expected.image.join(), `images of step ${step} differ`);
+      assert.ok(found.labels.join() === expected.labels.join(), `labels of step ${step} differ`);
+    }
+    assert.ok(smaller >= 3, `only ${smaller} boxes were much smaller than their volumes`);
+    boxes.destroy();
+    volumes.destroy();
+    assert.is(device.bytesHeld, 0);
   });
-  const dense = { dense: true } as const;
-  return {
-    ...stream.source,
-    image: device.tensor([draws.length, channels * voxels], 'volumes', { ...dense, data: image }),
-    labels: device.tensor([draws.length, words], 'classes', {
-      ...dense,
-      dtype: 'u32',
-      data: new Uint32Array(labels.buffer),
-    }),
-    params: device.tensor([draws.length, WARP_PARAMS], 'params', { ...dense, data: params }),
-  };
 }
 
-gpuTest('uploading boxes gives the same bits as uploading whole volumes', async (device) => {
-  const cases = [
-    prepared([30, 41, 33], 1, { channels: 2 }),
-    prepared([25, 9, 60], 2, { channels: 2, spacing: [2, 1, 0.5] }),
-    prepared([4, 5, 6], 3, { channels: 2 }),
-  ];
-  const stream = new PatchStream(device, cases, { ...OPTIONS, augmentation: EVERYTHING });
-  let smaller = 0;
+/** Bytes that go to the device while something is done. */
+function uploaded(device: Device, action: () => void): number {
+  const { queue } = device.gpu;
+  const write = queue.writeBuffer;
+  let bytes = 0;
+  queue.writeBuffer = (buffer, offset, data) => {
+    bytes += data.byteLength;
+    write.call(queue, buffer, offset, data as ArrayBuffer);
+  };
+  action();
+  queue.writeBuffer = write;
+  return bytes;
+}
+
+gpuTest('a step uploads where its patches are, and voxels only of volumes that are not there', async (device) => {
+  const options = { ...OPTIONS, augmentation: { ...EVERYTHING, elastic: null } };
+  const params = 4 * OPTIONS.batch * WARP_PARAMS;
+  const all = new PatchStream(device, VARIED, { ...options, volumeBytes: Infinity });
+  const boxes = new PatchStream(device, VARIED, options);
+  const some = new PatchStream(device, VARIED, { ...options, volumeBytes: bytesOf(VARIED[0]) });
   for (let step = 0; step < 6; step++) {
-    for (const draw of stream.upload(step)) {
-      const { shape } = cases[draw.case];
-      if (product(sourceBox(draw, draw.centre, OPTIONS.patch, shape).extent) < 0.5 * product(shape)) smaller++;
-    }
-    const boxes = await cut(device, stream.source, stream.geometry);
-    const whole = await cut(device, wholeVolumes(device, stream, cases, step), stream.geometry);
-    assert.ok(boxes.image.join() === whole.image.join(), `images of step ${step} differ`);
-    assert.ok(boxes.labels.join() === whole.labels.join(), `labels of step ${step} differ`);
+    assert.is(
+      uploaded(device, () => all.upload(step)),
+      params,
+    );
+    const without = uploaded(device, () => boxes.upload(step));
+    const [first] = boxes.draw(step).filter((draw) => draw.case === 0);
+    const spared = first ? product(sourceBox(first, first.centre, OPTIONS.patch, VARIED[0].shape).extent) : 0;
+    assert.ok(without > params);
+    const found = uploaded(device, () => some.upload(step));
+    assert.is(found, without - 8 * spared - 4 * Math.ceil(spared / 4));
   }
-  assert.ok(smaller >= 3, `only ${smaller} boxes were much smaller than their volumes`);
+});
+
+gpuTest('a volume beyond the buffers of the adapter is cut up, the others are not', async (device) => {
+  const limits = { maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 20 };
+  const dry = new Device(dryGpu({ ...limits, maxComputeInvocationsPerWorkgroup: 256 } as GPUSupportedLimits), device);
+  const cases = [prepared([64, 64, 80], 1), prepared([40, 40, 40], 2), prepared([40, 40, 30], 3)];
+  const stream = new PatchStream(dry, cases, { ...OPTIONS, volumeBytes: Infinity });
+  assert.is(stream.volumeBytes, 5 * (40 ** 3 + 40 * 40 * 30));
+  assert.ok(stream.source.image.storage.bytes <= 2 ** 20);
+});
+
+gpuTest('images that have changed are uploaded again', async (device) => {
+  const item = prepared([12, 13, 14], 6);
+  const stream = new PatchStream(device, [item], { ...OPTIONS, batch: 1, volumeBytes: Infinity });
+  stream.upload(0);
+  const before = await cut(device, stream.source, stream.geometry);
+  item.image.forEach((value, i) => {
+    item.image[i] = 2 * value;
+  });
+  stream.uploadVolumes();
+  const after = await cut(device, stream.source, stream.geometry);
+  assert.equal(
+    after.image,
+    before.image.map((value) => 2 * value),
+  );
 });
 
 gpuTest('patches equal the float64 loops over whole volumes, also where the volume is smaller', async (device) => {

@@ -37,7 +37,7 @@ interface Sample {
   box?: Box;
 }
 
-/** Uploads each sample's box (by default the whole volume) into rows with room to spare, filled with nonsense. */
+/** Uploads each sample's box (by default the whole volume), one after the other in places with nonsense between them. */
 function upload(device: Device, samples: readonly Sample[], patch: Triple, labelled: boolean): WarpSource {
   const batch = samples.length;
   const boxes = samples.map(({ volume, box }) => box ?? { origin: [0, 0, 0] as const, extent: volume.shape });
@@ -46,23 +46,24 @@ function upload(device: Device, samples: readonly Sample[], patch: Triple, label
   const image = new Float32Array(batch * voxels * channels).fill(1e9);
   const words = Math.ceil(voxels / 4);
   const bytes = new Uint8Array(batch * words * 4).fill(255);
-  const params = new Float32Array(batch * WARP_PARAMS).fill(1e9);
+  const params = new Uint32Array(batch * WARP_PARAMS).fill(0x7fc00000);
   samples.forEach(({ volume, transform }, b) => {
     const values = cut(volume, boxes[b]);
     image.set(values.image, b * voxels * channels);
     bytes.set(values.labels, b * words * 4);
-    packWarp(params, b, { ...transform, volume: volume.shape, box: boxes[b], elastic: !!transform.elastic });
+    const at = { image: b * voxels * channels, labels: b * words * 4 };
+    packWarp(params, b, { ...transform, volume: volume.shape, box: boxes[b], at, elastic: !!transform.elastic });
   });
   const first = samples.find(({ transform }) => transform.elastic)?.transform.elastic;
   const control = samples.flatMap(({ transform }) =>
     Array.from(transform.elastic?.control ?? new Float32Array(first ? 3 * count(first.shape) : 0).fill(9)),
   );
   return {
-    image: device.tensor([batch, voxels * channels], 'volumes', { dense: true, data: image }),
+    image: device.tensor([image.length], 'volumes', { dense: true, data: image }),
     labels: labelled
-      ? device.tensor([batch, words], 'classes', { dense: true, dtype: 'u32', data: new Uint32Array(bytes.buffer) })
+      ? device.tensor([batch * words], 'classes', { dense: true, dtype: 'u32', data: new Uint32Array(bytes.buffer) })
       : null,
-    params: device.tensor([batch, WARP_PARAMS], 'params', { dense: true, data: params }),
+    params: device.tensor([batch, WARP_PARAMS], 'params', { dense: true, dtype: 'u32', data: params }),
     ...(first && {
       elastic: {
         control: device.tensor([batch, ...controlShape(patch, first.spacing), 3], 'control', { data: control }),

@@ -206,14 +206,14 @@ test('a channel called CT is windowed', () => {
   );
 });
 
-/** A training that takes 100 bytes a voxel of its batch, where no buffer may be larger than `limit`. */
-function forecaster(limit = Infinity) {
-  return async ({ patch, batch }: { patch: Triple; batch: number }): Promise<Forecast> => {
-    const total = 100 * batch * product(patch);
-    if (total > limit)
-      throw new FitError(`'conv3d' needs ${total} bytes in one buffer but this adapter allows ${limit}`);
+/** A training that takes 100 bytes a voxel of its batch, where no buffer may be larger than `limit`, with volumes of 1 MB each. */
+function forecaster(limit = Infinity, cases = 1) {
+  return async ({ patch, batch }: { patch: Triple; batch: number }, volumeBytes: number): Promise<Forecast> => {
+    const step = 100 * batch * product(patch);
+    const volumes = 1e6 * Math.min(cases, Math.floor(volumeBytes / 1e6));
+    if (step > limit) throw new FitError(`'conv3d' needs ${step} bytes in one buffer but this adapter allows ${limit}`);
     return {
-      memory: { parameters: 0, inputs: 0, step: total, readback: 0, total },
+      memory: { parameters: 0, volumes, inputs: 0, step, readback: 0, total: step + volumes },
       stages: [],
       imageBytes: 0,
       labelBytes: 0,
@@ -240,10 +240,34 @@ test('a budget is met with one patch a step first, then with smaller patches', a
   assert.match(small.reasons.join('\n'), /patch .* instead of 32 x 32 x 32/);
 });
 
+test('whole volumes get what a budget leaves, and make no patch smaller', async () => {
+  const most = 2 ** 30;
+  const fitted = async (budget?: number, cases = 20) => {
+    const { config, volumeBytes, forecast } = await fitPlan(
+      CUBE,
+      { software: true },
+      forecaster(Infinity, cases),
+      budget,
+    );
+    return { config, volumeBytes, volumes: forecast.memory.volumes, total: forecast.memory.total };
+  };
+  const usual = await fitted();
+  const step = 100 * 2 * 32 ** 3;
+  assert.equal(usual, { ...usual, volumeBytes: most, volumes: 20e6, total: step + 20e6 });
+  for (const left of [5.5e6, 999, 0]) {
+    const { config, ...found } = await fitted(step + left);
+    const volumes = 1e6 * Math.floor(left / 1e6);
+    assert.equal(found, { volumeBytes: left, volumes, total: step + volumes });
+    assert.equal(config, usual.config);
+  }
+  const vast = await fitted(1e10, 1e6);
+  assert.equal([vast.volumeBytes, vast.volumes], [most, 1073e6]);
+});
+
 test("the adapter's own limits are met in the same way", async () => {
   const { config, forecast, reasons } = await fitPlan(CUBE, { software: true }, forecaster(2_000_000));
   assert.is(config.batch, 1);
-  assert.ok(forecast.memory.total <= 2_000_000);
+  assert.ok(forecast.memory.step <= 2_000_000);
   assert.match(reasons.join('\n'), /to fit the adapter's limits/);
 });
 
