@@ -1,13 +1,12 @@
 import { conv3dGradWeightWindowsKernel } from '../../shaders/conv3d_windows.wgsl.ts';
 import type { Device } from '../device.ts';
 import { ceilDiv } from '../shape.ts';
-import { vec4s } from '../tensor.ts';
 import type { Way } from '../ways.ts';
 import { largestTile, tileWidth } from './conv3d_tiles.ts';
 import { MOST_DISPATCHES } from './conv3d_windows.ts';
 import { ownInputs, unitStride, type WeightGradient } from './convolution.ts';
 import { sumPartials } from './sum_partials.ts';
-import { rowsInWindow, uniformAlignment, WINDOW, windowable, windowOf } from './uniform_windows.ts';
+import { rowsInWindow, uniformAlignment, windowable, windowOf, windowSize } from './uniform_windows.ts';
 
 /** Invocations aimed at in one plane's dispatch: a few for each core. */
 const PLANE_INVOCATIONS = 32;
@@ -39,22 +38,29 @@ export const gradWeightWindows: Way<WeightGradient> = {
     const stride = kd * kh * kw * cin4 * 4 * cout4;
     const partial = rec.tensor([n * outDepth * bands * chunks, stride, 4], `${dw.label}.partial`);
     rec.clear(partial);
+    const [windowX, windowDy] = [x, dy].map((t) => windowSize(t, alignment));
     const kernel = conv3dGradWeightWindowsKernel({
       ...{ kernel: g.kernel, unroll: tileWidth(outWidth, 4), tileI, tileC, lanes: ownInputs(problem) },
-      ...{ windowX: Math.min(WINDOW, vec4s(x)), windowDy: Math.min(WINDOW, vec4s(dy)) },
+      ...{ windowX, windowDy },
     });
     for (let out = 0; out < n * outDepth; out++) {
       const originDy = out * outHeight * outWidth * cout4;
       for (let b = 0; b < bands; b++) {
         const first = b * band;
         const last = Math.min(outHeight, first + band);
-        const { view: dyView, base: baseDy } = windowOf(dy, originDy, originDy + first * outWidth * cout4, alignment);
+        const { view: dyView, base: baseDy } = windowOf(
+          dy,
+          windowDy,
+          originDy,
+          originDy + first * outWidth * cout4,
+          alignment,
+        );
         for (let kz = 0; kz < kd; kz++) {
           const z = (out % outDepth) + kz - g.padding[0];
           if (z < 0 || z >= depth) continue;
           const origin = (Math.floor(out / outDepth) * depth + z) * height * width * cin4;
           const from = origin + Math.max(0, first - g.padding[1]) * width * cin4;
-          const { view, base } = windowOf(x, origin, from, alignment);
+          const { view, base } = windowOf(x, windowX, origin, from, alignment);
           const count = ceilDiv(last - first, chunkRows) * perRow;
           rec.dispatch(
             kernel,

@@ -109,10 +109,8 @@ export function matmulWindows(rec: Recording, a: Tensor, b: Tensor, y: Tensor, p
   const depth = Math.floor((transposeA ? Math.min(inB, room(left.pitch)) : Math.min(inB, 4 * left.pitch)) / 4) * 4;
   const band = transposeA ? 4 * left.pitch : room(left.pitch);
   const tileC = largestTile(right.pitch, 4);
-  const variant = {
-    ...{ transposeA, bias: !!bias, tail: !transposeA && k % 4 > 0, tileC },
-    ...{ windowA: Math.min(WINDOW, vec4s(left.storage)), windowB: Math.min(WINDOW, vec4s(right.storage)) },
-  };
+  const sizes = { windowA: Math.min(WINDOW, vec4s(left.storage)), windowB: Math.min(WINDOW, vec4s(right.storage)) };
+  const variant = { transposeA, bias: !!bias, tail: !transposeA && k % 4 > 0, tileC, ...sizes };
   const slices: [from: number, length: number][] = [];
   // A slice of k never crosses a block of a.
   const period = transposeA ? k : 4 * left.pitch;
@@ -133,8 +131,8 @@ export function matmulWindows(rec: Recording, a: Tensor, b: Tensor, y: Tensor, p
           const [aRow, aColumn] = transposeA ? [from, row / 4] : [row, from / 4];
           const originA = start(left, aRow, aColumn);
           const originB = start(right, from, column);
-          const windowA = windowOf(left.storage, originA, originA, alignment);
-          const windowB = windowOf(right.storage, originB, originB, alignment);
+          const windowA = windowOf(left.storage, sizes.windowA, originA, originA, alignment);
+          const windowB = windowOf(right.storage, sizes.windowB, originB, originB, alignment);
           tensors[`a${s}`] = windowA.view;
           tensors[`b${s}`] = windowB.view;
           params[`steps${s}`] = transposeA ? length : ceilDiv(length, 4);

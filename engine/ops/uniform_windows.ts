@@ -9,11 +9,27 @@ import { type Tensor, vec4s } from '../tensor.ts';
 /** vec4 in a window: 64 KiB. */
 export const WINDOW = 4096;
 
-/** A uniform view of a tensor that contains [from, from + needed) vec4, and where in it `origin` lies. */
-export function windowOf(t: Tensor, origin: number, from: number, alignment: number): { view: Tensor; base: number } {
+/** vec4 in a window of a smaller volume whose planes fit: kernels know the size, and llvmpipe takes half a second to compile one. */
+const SMALL_WINDOW = 1024;
+
+/** vec4 in each window of a volume [N,D,H,W,C]. */
+export function windowSize(t: Tensor, alignment: number): number {
   const total = vec4s(t);
-  const size = Math.min(WINDOW, total);
-  const start = Math.min(Math.floor(Math.max(0, from) / alignment) * alignment, total - size);
+  const [, , height, width] = t.shape;
+  const plane = height * width * (t.pitch / 4);
+  const small = plane + alignment <= SMALL_WINDOW && total > SMALL_WINDOW && (total - SMALL_WINDOW) % alignment === 0;
+  return total < WINDOW && small ? SMALL_WINDOW : Math.min(WINDOW, total);
+}
+
+/** A uniform view, `size` vec4 long, of a tensor that contains [from, from + needed) vec4, and where in it `origin` lies. */
+export function windowOf(
+  t: Tensor,
+  size: number,
+  origin: number,
+  from: number,
+  alignment: number,
+): { view: Tensor; base: number } {
+  const start = Math.min(Math.floor(Math.max(0, from) / alignment) * alignment, vec4s(t) - size);
   return { view: { ...t, shape: [size, 4], pitch: 4, offset: t.offset + start * 16 }, base: origin - start };
 }
 

@@ -30,6 +30,8 @@ const cases: Case[] = [
   { size: [1, 2, 3, 4], cin: 160, cout: 8, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { size: [1, 4, 4, 4], cin: 4, cout: 4, kernel: [1, 1, 1], stride: [2, 2, 2], padding: [0, 0, 0] },
   { size: [2, 6, 40, 33], cin: 16, cout: 8, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1], bias: true },
+  // Uniform windows smaller than the largest, and than both tensors.
+  { size: [2, 4, 6, 8], cin: 32, cout: 24, kernel: [3, 3, 3], stride: [1, 1, 1], padding: [1, 1, 1] },
   { size: [1, 4, 4, 4], cin: 4, cout: 4, kernel: [3, 1, 2], stride: [1, 1, 2], padding: [2, 1, 1] },
 ];
 
