@@ -2,7 +2,7 @@ import { type Kernel, kernel } from '../engine/kernel.ts';
 import type { Triple } from '../engine/shape.ts';
 import { UNIFORM_WEIGHTS } from './conv3d.wgsl.ts';
 import { eachInputVec4, type InputVec4s } from './shared/input_vec4s.ts';
-import { addProducts, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
+import { addedTo, addProductsBySum, declareSums, directRow, outputOf, winogradRow } from './shared/row.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
 /**
@@ -46,7 +46,12 @@ export function conv3dWindowsKernel(v: WindowConvVariant): Kernel {
   const row = v.winograd ? winogradRow(v.tileX) : directRow(v.tileX, kw, 1);
   const tile = { row, tileC: v.tileC };
   const products = (channels: number, x: string, first: string) =>
-    addProducts(tile, channels, x, (j, c, o) => `w[tap + ${j}u * tap_step + (${first} + ${c}u) * p.slice + ${o}u]`);
+    addProductsBySum(
+      tile,
+      channels,
+      x,
+      (j, c, o) => `w[tap + ${j}u * tap_step + (${first} + ${c}u) * p.slice + ${o}u]`,
+    );
   /** Two channels at a time: half as much to compile, which takes llvmpipe seconds, for 3 % of a training step's time. */
   const inPairs = (x: string) => wgsl`
         for (var pair = 0u; pair < 4u; pair += 2u) {
@@ -136,6 +141,8 @@ export function conv3dGradWeightWindowsKernel(v: WindowGradWeightVariant): Kerne
   const span = v.unroll - 1 + kw;
   const each = (line: (kx: number, j: number, c: number, o: number) => string) =>
     repeat(kw, (kx) => repeat(v.tileI, (j) => repeat(v.lanes, (c) => repeat(v.tileC, (o) => line(kx, j, c, o)))));
+  const products = (kx: number, j: number, c: number, o: number) =>
+    Array.from({ length: v.unroll }, (_, u) => ({ a: `vec4f(x${u + kx}_${j}.${'xyzw'[c]})`, b: `g${u}_${o}` }));
   return kernel(
     `conv3d_grad_weight_windows_${v.kernel.join('')}`,
     wgsl`
@@ -174,13 +181,11 @@ ${main}
         )}
         ${repeat(
           v.unroll,
-          (u) => `{
-          let inside = ox + ${u}u < p.out_width;
-          let g_at = u32(select(0, p.base_dy + i32(((oy * p.out_width) + ox + ${u}u) * p.cout4 + co), inside));
-          ${repeat(v.tileC, (o) => `let g${o} = select(vec4f(0.0), dy[g_at + ${o}u], inside);`)}
-          ${each((kx, j, c, o) => `a${kx}_${j}_${c}_${o} = fma(vec4f(x${u + kx}_${j}.${'xyzw'[c]}), g${o}, a${kx}_${j}_${c}_${o});`)}
-        }`,
+          (u) => `let inside${u} = ox + ${u}u < p.out_width;
+        let g_at${u} = u32(select(0, p.base_dy + i32(((oy * p.out_width) + ox + ${u}u) * p.cout4 + co), inside${u}));
+        ${repeat(v.tileC, (o) => `let g${u}_${o} = select(vec4f(0.0), dy[g_at${u} + ${o}u], inside${u});`)}`,
         )}
+        ${each((kx, j, c, o) => `a${kx}_${j}_${c}_${o} = ${addedTo(`a${kx}_${j}_${c}_${o}`, products(kx, j, c, o))};`)}
       }
     }
   }

@@ -1,4 +1,5 @@
 import { type Kernel, kernel } from '../engine/kernel.ts';
+import { addedTo } from './shared/row.ts';
 import { repeat, wgsl } from './shared/wgsl.ts';
 
 /** Invocations in a workgroup: few, so that a small product spreads over all cores. */
@@ -37,12 +38,18 @@ export const BLOCK = 32;
 export function matmulWindowsKernel(v: MatmulWindowsVariant): Kernel {
   const rows = MATMUL_WINDOW_ROWS;
   const each = (line: (r: number, o: number) => string) => repeat(rows, (r) => repeat(v.tileC, (o) => line(r, o)));
-  const fmas = (a: (r: number) => string) => each((r, o) => `y${r}_${o} = fma(vec4f(${a(r)}), w${o}, y${r}_${o});`);
-  const loadB = (s: number, step: string) =>
-    repeat(v.tileC, (o) => {
-      const at = `b_at + ${step} + ${o}u`;
-      return `let w${o} = b${s}[${v.tail ? `min(${at}, ${v.windowB - 1}u)` : at}];`;
-    });
+  const steps = v.transposeA ? 1 : 4;
+  /** Element of op(a) in row r and, of a step's, column k. */
+  const a = (r: number, k: number) => (v.transposeA ? `a_${r >> 2}.${'xyzw'[r & 3]}` : `a_${r}.${'xyzw'[k]}`);
+  const products = (r: number, o: number) =>
+    Array.from({ length: steps }, (_, k) => ({ a: `vec4f(${a(r, k)})`, b: `w${k}_${o}` }));
+  const loadB = (s: number) =>
+    repeat(steps, (k) =>
+      repeat(v.tileC, (o) => {
+        const at = `b_at + ${k}u * p.b_pitch + ${o}u`;
+        return `let w${k}_${o} = b${s}[${v.tail ? `min(${at}, ${v.windowB - 1}u)` : at}];`;
+      }),
+    );
   const stores = (assign: string) =>
     repeat(v.tileC, (o) => {
       const line = (r: number) =>
@@ -55,13 +62,12 @@ export function matmulWindowsKernel(v: MatmulWindowsVariant): Kernel {
     let b_at = p.base_b${s} + step * p.b_pitch + column;
     let a_at = p.base_a${s} + step * p.a_pitch;
     ${repeat(rows / 4, (r) => `let a_${r} = a${s}[a_at + row4_${r}];`)}
-    ${loadB(s, '0u')}
-    ${fmas((r) => `a_${r >> 2}.${'xyzw'[r & 3]}`)}
 #else
     let b_at = p.base_b${s} + 4u * step * p.b_pitch + column;
     ${repeat(rows, (r) => `let a_${r} = a${s}[p.base_a${s} + row_${r} + step];`)}
-    ${repeat(4, (k) => `{\n${loadB(s, `${k}u * p.b_pitch`)}\n${fmas((r) => `a_${r}.${'xyzw'[k]}`)}\n}`)}
 #endif
+    ${loadB(s)}
+    ${each((r, o) => `y${r}_${o} = ${addedTo(`y${r}_${o}`, products(r, o))};`)}
   }
 `;
   return kernel(

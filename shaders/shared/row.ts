@@ -146,5 +146,36 @@ export function addProducts(
   });
 }
 
+/**
+ * The same sum by sum: the products of one stand together, so that a compiler for a CPU, whose registers do not hold all sums, moves
+ * each of them twice and not twice a product.
+ */
+export function addProductsBySum(
+  { row, tileC }: RowTile,
+  channels: number,
+  x: string,
+  weight: (weight: number, channel: number, o: number) => string,
+): string {
+  const feeds = Array.from({ length: row.weights }, (_, j) => row.products(j, x).map((product) => ({ ...product, j })));
+  const products = (s: number) => feeds.flat().filter(({ sum }) => sum === s);
+  const all = (line: (j: number, c: number, o: number) => string) =>
+    repeat(row.weights, (j) => repeat(channels, (c) => repeat(tileC, (o) => line(j, c, o))));
+  const chain = (s: number, o: number) =>
+    products(s).flatMap(({ j, value }) =>
+      Array.from({ length: channels }, (_, c) => ({ a: `vec4f(${value}.${'xyzw'[c]})`, b: `w${j}_${c}_${o}` })),
+    );
+  return [
+    '{',
+    all((j, c, o) => `let w${j}_${c}_${o} = ${weight(j, c, o)};`),
+    repeat(tileC, (o) => repeat(row.sums, (s) => `a${s}_${o} = ${addedTo(`a${s}_${o}`, chain(s, o))};`)),
+    '}',
+  ].join('\n');
+}
+
+/** The sum with products added one after the other. */
+export function addedTo(sum: string, products: readonly { readonly a: string; readonly b: string }[]): string {
+  return products.reduce((before, { a, b }) => `fma(${a}, ${b}, ${before})`, sum);
+}
+
 /** Output `t` of vec4 `o`. */
 export const outputOf = ({ row }: RowTile, t: number, o: number): string => row.output(t, (s) => `a${s}_${o}`);
