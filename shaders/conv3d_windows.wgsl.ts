@@ -38,7 +38,7 @@ export interface WindowConvVariant extends InputVec4s {
  * output plane.
  *
  * layout   x0, x1, … windows of the planes that kz = 0, 1, … reads; w one slice of UNIFORM_WEIGHTS vec4; y NDHWC
- * owns     tileX voxels of a row x tileC vec4 of output channels, all sums in registers
+ * owns     tileX voxels of a row x tileC vec4 of output channels, all sums in variables
  * mirror   test/reference/conv3d.ts
  */
 export function conv3dWindowsKernel(v: WindowConvVariant): Kernel {
@@ -133,7 +133,7 @@ export interface WindowGradWeightVariant {
  * x[o - padding + t, ci] dy[o, co] for the taps of one kz; the rest as in conv3d_grad_weight.
  *
  * layout   x the window of the plane that kz reads, dy the one of the output plane; partial [chunk, taps, Cin, Cout]
- * owns     for one ky and `chunk_rows` rows: all taps along x x 4*tileI input x 4*tileC output channels, in registers
+ * owns     for one ky and `chunk_rows` rows: all taps along x x 4*tileI input x 4*tileC output channels, in variables
  * mirror   test/reference/conv3d.ts (conv3dGradWeight)
  */
 export function conv3dGradWeightWindowsKernel(v: WindowGradWeightVariant): Kernel {

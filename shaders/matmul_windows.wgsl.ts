@@ -31,7 +31,7 @@ export const BLOCK = 32;
  *
  * layout   a0, a1, … windows of op(a) [rows, a_pitch vec4 of k], transposed [k, a_pitch vec4 of rows]; b0, b1, … of b
  *          [k, b_pitch vec4]; slice s starts at base_a and base_b and has steps_s fours of k, transposed ones of k
- * owns     8 rows x tileC vec4 of y, all sums in registers
+ * owns     8 rows x tileC vec4 of y, all sums in variables
  * padding  elements of a past k are zero, or steps_s ends there; the rows of b they meet exist
  * mirror   test/reference/matmul.ts
  */
