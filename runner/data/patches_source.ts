@@ -74,9 +74,7 @@ export class PatchSource {
   /** Uploads the volumes once more, whose images have changed. */
   uploadVolumes(): void {
     this.places.forEach((place, i) => {
-      if (!place) return;
-      this.uploadVolume(this.cases[i], place);
-      this.device.gpu.queue.submit([]); // or all volumes wait in memory for the first command
+      if (place) this.uploadVolume(this.cases[i], place);
     });
   }
 
