@@ -9,7 +9,7 @@ import { type Tensor, vec4s } from '../tensor.ts';
 /** vec4 in a window: 64 KiB. */
 export const WINDOW = 4096;
 
-/** vec4 in a window of a smaller volume whose planes fit: kernels know the size, and llvmpipe takes half a second to compile one. */
+/** vec4 in a window of a smaller volume whose planes fit: one size for all, since a kernel is made for one and takes half a second to compile. */
 const SMALL_WINDOW = 1024;
 
 /** vec4 in each window of a volume [N,D,H,W,C]. */
@@ -21,7 +21,10 @@ export function windowSize(t: Tensor, alignment: number): number {
   return total < WINDOW && small ? SMALL_WINDOW : Math.min(WINDOW, total);
 }
 
-/** A uniform view, `size` vec4 long, of a tensor that contains [from, from + needed) vec4, and where in it `origin` lies. */
+/**
+ * A uniform view of a tensor, `size` vec4 long, and where in it vec4 `origin` of the tensor lies. It begins less than `alignment`
+ * before `from`, or ends with the tensor.
+ */
 export function windowOf(
   t: Tensor,
   size: number,

@@ -12,6 +12,8 @@ export interface PlanReport extends Pick<Choice, 'fingerprint' | 'config'> {
   readonly reasons: readonly string[];
   /** GPU bytes, exactly. */
   readonly memory: Choice['plan']['forecast']['memory'];
+  /** GPU bytes beside those while a volume is predicted. */
+  readonly predictionBytes: number;
   /** Of prepared images: in memory, or beyond --memory in a file. */
   readonly imageBytes: number;
   /** Of the probabilities of whole unlabelled volumes, in memory. */
@@ -46,7 +48,7 @@ export async function plan(directory: string, options: SetupOptions): Promise<nu
 async function makeReport(setup: Setup, options: SetupOptions): Promise<PlanReport> {
   const { dataset, opened, device } = setup;
   const { config, fingerprint, plan } = await chooseRun(setup, options);
-  const { memory, stages, imageBytes, labelBytes } = plan.forecast;
+  const { memory, predictionBytes, stages, imageBytes, labelBytes } = plan.forecast;
   const flopsPerSecond = await trainingRate(device, config.network.channels[0], config.patch);
   return {
     dataset: { name: dataset.name, root: dataset.root, parts: describeParts(dataset) },
@@ -55,7 +57,7 @@ async function makeReport(setup: Setup, options: SetupOptions): Promise<PlanRepo
     config,
     reasons: plan.reasons,
     memory,
-    ...{ imageBytes, labelBytes },
+    ...{ predictionBytes, imageBytes, labelBytes },
     flopsPerSecond,
     stages: stages.map(({ name, steps, commands, flops }) => ({
       ...{ name, steps, commands, flops },

@@ -34,7 +34,8 @@ function fingerprintRows({ fingerprint: f }: PlanReport): string[][] {
   ];
 }
 
-function planRows({ config, memory, imageBytes, labelBytes, stages, flopsPerSecond }: PlanReport): string[][] {
+function planRows(report: PlanReport): string[][] {
+  const { config, memory, predictionBytes, imageBytes, labelBytes, stages, flopsPerSecond } = report;
   const { network, preprocessing, patch, batch, steps, method } = config;
   const { parameters, volumes, inputs, step: activations, readback, total } = memory;
   const seconds = stages.reduce((sum, stage) => sum + stage.steps * stage.secondsPerStep, 0);
@@ -51,6 +52,7 @@ function planRows({ config, memory, imageBytes, labelBytes, stages, flopsPerSeco
       'GPU memory',
       `${bytes(total)} (${count(total)} bytes): parameters ${bytes(parameters)}, volumes ${bytes(volumes)}, inputs ${bytes(inputs)}, step ${bytes(activations)}, read-back ${bytes(readback)}`,
     ],
+    ...(predictionBytes > 0 ? [['', `${bytes(predictionBytes)} more while a volume is predicted`]] : []),
     ['images', `${bytes(imageBytes)} prepared, in memory or beyond train --memory in a file`],
     ...(labelBytes > 0 ? [['pseudo-labels', `${bytes(labelBytes)} of whole volumes, in memory`]] : []),
     ...stages.map(({ name, steps, secondsPerStep, flops, commands }) => [

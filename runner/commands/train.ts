@@ -70,7 +70,7 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
     const result = await runTraining(
       {
         ...{ device, dataset, source, split, config, store, from: from?.groups, keep: shelf.keep },
-        volumeBytes: plan.volumeBytes,
+        volumeBytes: Math.min(plan.volumeBytes, volumeRoom(setup, memory - plan.forecast.imageBytes)),
       },
       events,
     )
@@ -87,6 +87,9 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
     stop.dispose();
   }
 }
+
+/** A software adapter's memory is the machine's: volumes there are second copies, and have to fit --memory beside the images. */
+const volumeRoom = ({ opened }: Setup, left: number): number => (opened.software ? Math.max(0, left) : Infinity);
 
 function environment({ opened, from }: Setup) {
   return {

@@ -69,7 +69,7 @@ const CHOICES: readonly Flag[] = [
   ['--batch <n>', 'labelled patches a step, and as many unlabelled ones', whole(1)],
   ['--channels <n>', 'feature channels of the first level (default: by the adapter)', whole(1)],
   ['--levels <n>', 'resolution levels of the network (default: from the data)', whole(1)],
-  ['--vram <size>', 'GPU memory to stay within, for example 6G', bytes],
+  ['--vram <size>', 'GPU memory to stay within, for example 6G (default: no limit, up to 1G of it for volumes)', bytes],
   ['--config <file>', 'JSON with options, as in the config.json of a run'],
   ['--set <key=value>', 'change one option, for example network.norm=group; may be repeated', repeated],
 ];

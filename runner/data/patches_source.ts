@@ -146,8 +146,8 @@ function chooseWhole(device: Device, cases: readonly PatchCase[], options: Patch
   const { maxBufferSize, maxStorageBufferBindingSize } = device.limits;
   const limit = Math.min(maxBufferSize, maxStorageBufferBindingSize);
   const imageBytes = (voxels: number) => 4 * cases[0].channels * voxels;
-  const all = wholeVolumeBytes(cases, labelled);
-  const boxes = all <= room && all <= limit ? 0 : batch * words(Math.max(...cases.map(largestBox))) * 4;
+  const all = wholeVolumeBytes(cases, labelled) <= room && wholeVolumeBytes(cases, false) <= limit;
+  const boxes = all ? 0 : batch * words(Math.max(...cases.map(largestBox))) * 4;
   let [held, voxels] = [0, boxes];
   return cases.map((item) => {
     const more = words(product(item.shape)) * 4;

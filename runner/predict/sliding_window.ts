@@ -53,11 +53,8 @@ export async function slidingWindow(
   const [depth, height, width] = volume.shape;
   const { classes } = network.settings;
   const slice = height * width;
-  const slabDepth = Math.min(depth, slabLimit(device, slice, classes, volume.channels, patch[0]));
   const windows = windowPositions(volume.shape, patch, overlap);
-  const slabs = Array.from({ length: ceilDiv(depth, slabDepth) }, (_, i) => {
-    const first = i * slabDepth;
-    const size = Math.min(slabDepth, depth - first);
+  const slabs = slabsOf(device, network, volume, patch).map(({ first, size }) => {
     const inside = windows.filter(([z]) => z < first + size && z + patch[0] > first);
     return { first, size, windows: inside };
   });
@@ -92,6 +89,45 @@ export async function slidingWindow(
     }
   }
   return { labels, probabilities };
+}
+
+/**
+ * GPU bytes that slidingWindow takes at most for a volume, in passes of one window, counted by allocating them on a device of a
+ * dryGpu. Errors as there.
+ */
+export async function slidingWindowBytes(
+  dry: Device,
+  network: Unet3d,
+  parameters: Parameters,
+  volume: { shape: Triple; channels: number },
+  patch: Triple,
+  { probabilities = false }: Pick<SlidingWindowOptions, 'probabilities'> = {},
+): Promise<number> {
+  const before = dry.bytesHeld;
+  const empty = { ...volume, data: new Float32Array(0) };
+  let most = 0;
+  for (const slab of slabsOf(dry, network, volume, patch)) {
+    const session = await Session.open(dry, network, parameters, empty, patch, slab, 1);
+    const { program, bytes } = await session.finishing(probabilities);
+    most = Math.max(most, dry.bytesHeld - before + bytes);
+    program.destroy();
+    session.destroy();
+  }
+  return most;
+}
+
+/** A volume's slabs along z, the fewest that the device's buffers allow. */
+function slabsOf(
+  device: Device,
+  { settings }: Unet3d,
+  { shape: [depth, height, width], channels }: { shape: Triple; channels: number },
+  patch: Triple,
+): Slab[] {
+  const slabDepth = Math.min(depth, slabLimit(device, height * width, settings.classes, channels, patch[0]));
+  return Array.from({ length: ceilDiv(depth, slabDepth) }, (_, i) => {
+    const first = i * slabDepth;
+    return { first, size: Math.min(slabDepth, depth - first) };
+  });
 }
 
 /** Slices whose sums, and whose image with a window's reach around it, fit one binding each. */
@@ -216,25 +252,30 @@ class Session {
   }
 
   async labels(): Promise<Uint8Array> {
-    const words = ceilDiv(this.voxels, 4);
-    const y = await this.finish(false, words);
+    const y = await this.finish(false);
     return new Uint8Array(y).subarray(0, this.voxels);
   }
 
   async probabilities(): Promise<Float32Array> {
-    return new Float32Array(await this.finish(true, this.voxels));
+    return new Float32Array(await this.finish(true));
   }
 
-  private async finish(probabilities: boolean, count: number): Promise<ArrayBuffer> {
+  /** What turns sums into labels, four a word, or probabilities, and the bytes of `y`, as many of which are read back. */
+  async finishing(probabilities: boolean): Promise<{ program: Program; y: Tensor; bytes: number }> {
     const rec = new Recording(this.device, 'finish sliding window');
-    const shape = probabilities ? [this.classes * this.voxels] : [count];
+    const count = probabilities ? this.voxels : ceilDiv(this.voxels, 4);
+    const shape = [probabilities ? this.classes * this.voxels : count];
     const y = rec.keep(rec.tensor(shape, 'result', { dtype: probabilities ? 'f32' : 'u32', dense: true }));
     const params = { count, voxels: this.voxels, classes: this.classes, c4: padChannels(this.classes) / 4 };
     rec.dispatch(finishWindowKernel(probabilities), { sums: this.sums, y }, params, count);
-    const program = await Program.create(rec);
+    return { program: await Program.create(rec), y, bytes: shape[0] * 4 };
+  }
+
+  private async finish(probabilities: boolean): Promise<ArrayBuffer> {
+    const { program, y, bytes } = await this.finishing(probabilities);
     try {
       program.run();
-      return await this.device.readBuffer(program.bufferOf(y), 0, shape[0] * 4);
+      return await this.device.readBuffer(program.bufferOf(y), 0, bytes);
     } finally {
       program.destroy();
     }

@@ -36,7 +36,7 @@ export async function fitPlan(
   for (;;) {
     const plan = planRun(f, at);
     const found = await attempt(() => forecastWithin(most, plan.config, forecast));
-    if (!(found instanceof FitError) && found.forecast.memory.total <= most) {
+    if (!(found instanceof FitError) && peakBytes(found.forecast) <= most) {
       return { ...plan, ...found, reasons: [...plan.reasons, ...concessions(first, plan, most)] };
     }
     if (wishes.batch === undefined && plan.config.batch > 1) at = { ...at, batch: 1 };
@@ -44,19 +44,26 @@ export async function fitPlan(
       at = { ...at, voxels: Math.floor(Math.min(at.voxels, product(plan.config.patch)) * 0.8) };
     } else {
       const needed =
-        found instanceof FitError ? found.message : `it needs ${bytes(found.forecast.memory.total)} of GPU memory`;
+        found instanceof FitError ? found.message : `it needs ${bytes(peakBytes(found.forecast))} of GPU memory`;
       throw new FitError(doesNotFit(plan, needed, most));
     }
   }
 }
 
-/** With room for whole volumes while that leaves enough for the rest. */
+/** While a volume is predicted. */
+const peakBytes = ({ memory, predictionBytes }: Forecast): number => memory.total + predictionBytes;
+
+/**
+ * With as much room for whole volumes as the rest leaves: the step, and beside it a prediction, or a checkpoint on its way back, which
+ * is never larger than all parameters.
+ */
 async function forecastWithin(most: number, config: Plan['config'], forecast: ForecastOf) {
   const forecastWith = async (volumeBytes: number) => ({ volumeBytes, forecast: await forecast(config, volumeBytes) });
   const usual = await forecastWith(VOLUME_BYTES);
-  if (usual.forecast.memory.total <= most) return usual;
+  const needed = ({ memory, predictionBytes }: Forecast) => memory.total + Math.max(predictionBytes, memory.parameters);
+  if (needed(usual.forecast) <= most) return usual;
   const none = await forecastWith(0);
-  const left = most - none.forecast.memory.total;
+  const left = most - needed(none.forecast);
   return left > 0 ? forecastWith(Math.min(left, VOLUME_BYTES)) : none;
 }
 

@@ -3,6 +3,7 @@ import { product } from '../../engine/shape.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Prepared } from '../data/preprocess.ts';
 import { type Grid, targetGrid } from '../data/resample.ts';
+import { slidingWindowBytes } from '../predict/sliding_window.ts';
 import { labelsVolumes, type TrainConfig } from './config.ts';
 import { stagesOf } from './methods.ts';
 import type { TrainerMemory } from './trainer.ts';
@@ -22,6 +23,8 @@ export interface StageForecast {
 export interface Forecast {
   /** Of the stage that holds most. */
   readonly memory: TrainerMemory;
+  /** GPU bytes beside a stage's, while the largest volume is predicted: for validation, or for pseudo-labels of volumes. */
+  readonly predictionBytes: number;
   readonly stages: readonly StageForecast[];
   /** Of all prepared images, in memory or in a file: float32, after resampling. */
   readonly imageBytes: number;
@@ -50,12 +53,20 @@ export async function forecastTraining(
     constantChannels: [],
   });
   const cases = { labelled: grids.labelled.map(prepared), unlabelled: grids.unlabelled.map(prepared) };
+  const soft = labelsVolumes(config);
+  const predicted = largest([...grids.validation.map(prepared), ...(soft ? cases.unlabelled : [])]);
+  let predictionBytes = 0;
   const stages: StageForecast[] = [];
   for (const { name, steps, create } of stagesOf(config)) {
     const trainer = await create({
       ...{ device: dry, ...cases, classes: dataset.labels.length, offset: 0, initialise: false, volumeBytes },
     });
-    const { memory, commands, flops } = trainer;
+    const { memory, commands, flops, network, student } = trainer;
+    if (predicted) {
+      const options = { probabilities: soft };
+      const taken = await slidingWindowBytes(dry, network, student, predicted, config.patch, options);
+      predictionBytes = Math.max(predictionBytes, taken);
+    }
     trainer.destroy();
     stages.push({ name, steps, memory, commands, flops });
   }
@@ -63,6 +74,11 @@ export async function forecastTraining(
   const voxelsOf = (some: readonly Grid[]) =>
     some.reduce((sum, grid) => sum + product(targetGrid(grid, config.preprocessing.spacing).shape), 0);
   const voxels = voxelsOf([...grids.labelled, ...grids.unlabelled, ...grids.validation]);
-  const labels = labelsVolumes(config) ? dataset.labels.length * voxelsOf(grids.unlabelled) : 0;
-  return { memory, stages, imageBytes: 4 * dataset.channels.length * voxels, labelBytes: 4 * labels };
+  const labels = soft ? dataset.labels.length * voxelsOf(grids.unlabelled) : 0;
+  const imageBytes = 4 * dataset.channels.length * voxels;
+  return { memory, predictionBytes, stages, imageBytes, labelBytes: 4 * labels };
 }
+
+/** The case of most voxels, if there is any. */
+const largest = (cases: readonly Prepared[]): Prepared | undefined =>
+  [...cases].sort((a, b) => product(b.shape) - product(a.shape))[0];

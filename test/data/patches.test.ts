@@ -139,6 +139,19 @@ gpuTest('a volume beyond the buffers of the adapter is cut up, the others are no
   assert.ok(stream.source.image.storage.bytes <= 2 ** 20);
 });
 
+gpuTest(
+  'volumes that fit the buffers just so are whole, though their labels would not fit beside them',
+  async (device) => {
+    const limit = 2 ** 20;
+    const limits = { maxBufferSize: limit, maxStorageBufferBindingSize: limit, maxComputeInvocationsPerWorkgroup: 256 };
+    const dry = new Device(dryGpu(limits as GPUSupportedLimits), device);
+    const cases = [1, 2, 3, 4].map((seed) => prepared([32, 32, 60], seed));
+    const stream = new PatchStream(dry, cases, { ...OPTIONS, patch: [28, 28, 28], volumeBytes: Infinity });
+    assert.is(stream.source.image.storage.bytes, 4 * 4 * 32 * 32 * 60);
+    assert.is(stream.volumeBytes, 4 * 5 * 32 * 32 * 60);
+  },
+);
+
 gpuTest('images that have changed are uploaded again', async (device) => {
   const item = prepared([12, 13, 14], 6);
   const stream = new PatchStream(device, [item], { ...OPTIONS, batch: 1, volumeBytes: Infinity });

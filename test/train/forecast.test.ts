@@ -3,9 +3,12 @@ import * as assert from 'uvu/assert';
 import { Device } from '../../engine/device.ts';
 import { dryGpu } from '../../engine/dry_gpu.ts';
 import { FitError } from '../../engine/errors.ts';
+import { Parameters } from '../../engine/nn/parameters.ts';
+import { unet3d } from '../../engine/nn/unet3d.ts';
 import { unetSettings } from '../../engine/nn/unet3d_config.ts';
 import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import { product, type Triple } from '../../engine/shape.ts';
+import { slidingWindow, slidingWindowBytes } from '../../runner/predict/sliding_window.ts';
 import { type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
 import { forecastTraining } from '../../runner/train/forecast.ts';
 import { stagesOf } from '../../runner/train/methods.ts';
@@ -161,6 +164,52 @@ gpuTest('a buffer over the limit of the adapter is refused before anything is al
   assert.instance(failure, FitError);
   assert.match(failure.message, /needs \d+ bytes in one buffer but this adapter allows 200000/);
 });
+
+for (const probabilities of [false, true]) {
+  gpuTest(
+    `a prediction takes the bytes that are forecast, ${probabilities ? 'with' : 'without'} probabilities`,
+    async (device) => {
+      const network = unet3d({ inChannels: 2, classes: 3, channels: [4, 8] });
+      const volume = { shape: [17, 20, 14] as Triple, channels: 2 };
+      const patch: Triple = [8, 8, 8];
+      const planned = dry(device);
+      const none = Parameters.create(planned, network.specs, { seed: 0, initialise: false });
+      const held = planned.bytesHeld;
+      const expected = await slidingWindowBytes(planned, network, none, volume, patch, { probabilities });
+      assert.is(planned.bytesHeld, held, 'everything is given back');
+
+      const parameters = Parameters.create(device, network.specs, { seed: 0 });
+      const before = device.bytesHeld;
+      const create = device.createBuffer.bind(device);
+      let most = 0;
+      device.createBuffer = (...args) => {
+        const buffer = create(...args);
+        most = Math.max(most, device.bytesHeld - before);
+        return buffer;
+      };
+      const data = new Float32Array(2 * product(volume.shape));
+      await slidingWindow(device, network, parameters, { ...volume, data }, patch, { probabilities });
+      // With probabilities the labels are read first, and take less.
+      assert.is(most, expected);
+    },
+  );
+}
+
+gpuTest(
+  'what a validation takes is forecast, for the largest volume, and nothing where nothing is predicted',
+  async (device) => {
+    const config = trainConfig({ patch: [8, 8, 8], network: { channels: [4, 8] } });
+    const dataset = { channels: [{ name: 'MRI' }], labels: [0, 1].map((value) => ({ name: `${value}`, value })) };
+    const grid = (size: number) => ({ shape: [size, size, size] as Triple, spacing: [1, 1, 1] as const });
+    const bytes = async (...sizes: number[]) => {
+      const grids = { labelled: [grid(12)], unlabelled: [], validation: sizes.map(grid) };
+      return (await forecastTraining(dry(device), config, dataset, grids, 0)).predictionBytes;
+    };
+    assert.is(await bytes(), 0);
+    assert.is(await bytes(9, 14, 11), await bytes(14));
+    assert.ok((await bytes(14)) > (await bytes(11)));
+  },
+);
 
 gpuTest('operations are counted by hand for a small network', async () => {
   const settings = unetSettings({ inChannels: 1, classes: 3, channels: [4, 8], blocksPerLevel: 2 });

@@ -207,7 +207,7 @@ test('a channel called CT is windowed', () => {
 });
 
 /** A training that takes 100 bytes a voxel of its batch, where no buffer may be larger than `limit`, with volumes of 1 MB each. */
-function forecaster(limit = Infinity, cases = 1) {
+function forecaster(limit = Infinity, cases = 1, predictionBytes = 0) {
   return async ({ patch, batch }: { patch: Triple; batch: number }, volumeBytes: number): Promise<Forecast> => {
     const step = 100 * batch * product(patch);
     const volumes = 1e6 * Math.min(cases, Math.floor(volumeBytes / 1e6));
@@ -215,6 +215,7 @@ function forecaster(limit = Infinity, cases = 1) {
     return {
       memory: { parameters: 0, volumes, inputs: 0, step, readback: 0, total: step + volumes },
       stages: [],
+      predictionBytes,
       imageBytes: 0,
       labelBytes: 0,
     };
@@ -260,6 +261,10 @@ test('whole volumes get what a budget leaves, and make no patch smaller', async 
     assert.equal(found, { volumeBytes: left, volumes, total: step + volumes });
     assert.equal(config, usual.config);
   }
+  const predicting = await fitPlan(CUBE, { software: true }, forecaster(Infinity, 20, 2e6), step + 5.5e6);
+  assert.equal([predicting.volumeBytes, predicting.forecast.memory.volumes], [3.5e6, 3e6]);
+  const tight = await fitPlan(CUBE, { software: true }, forecaster(Infinity, 20, 2e6), step + 1.9e6);
+  assert.is(tight.config.batch, 1, 'a prediction has to fit too');
   const vast = await fitted(1e10, 1e6);
   assert.equal([vast.volumeBytes, vast.volumes], [most, 1073e6]);
 });
