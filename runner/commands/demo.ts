@@ -25,7 +25,7 @@ export interface DemoOptions {
 
 const PHANTOMS = { cases: 12, labelled: 2, test: 4, size: 32, classes: 3 };
 const STEPS = 300;
-/** Small enough for some ten minutes on two cores; patches that mostly hold a structure, since the phantoms' are small. */
+/** Small enough for some four minutes on two cores; patches that mostly hold a structure, since the phantoms' are small. */
 const PATCH = [24, 24, 24] as const;
 const RECIPE = ['network.channels=[8,16,32]', 'augmentation.foreground=0.5'];
 
