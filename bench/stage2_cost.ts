@@ -1,9 +1,9 @@
 /**
  * What a step of stage 2 costs beside its network passes alone (two student passes forward and backward, one teacher forward,
- * update): both programs in one process on the same adapter, in turns, at U-Net 8-16-32-64, patch 32 x 48 x 32, batch 2 + 2.
+ * update): both programs in one process on the same adapter, in turns, with U-Net 8-16-32-64, batch 2 + 2.
  * Every voxel takes part (weak confidence 0), which is the most a preset can cost. The goal is a ratio of at most 1.25.
  *
- *   npx tsx bench/stage2_cost.ts [--gpu auto] [--rounds 9] [--preset small,paper] [--kernels 12]
+ *   npx tsx bench/stage2_cost.ts [--gpu auto] [--rounds 9] [--preset small,paper] [--patch 32,48,32] [--kernels 12]
  *
  * Time is CPU time of the worker threads on a software adapter, wall time on a GPU. Medians; the ratio is the median of the
  * rounds' ratios, since what else the machine does changes from round to round.
@@ -15,13 +15,12 @@ import { unet3d } from '../engine/nn/unet3d.ts';
 import { Program } from '../engine/program.ts';
 import { product, type Triple } from '../engine/shape.ts';
 import { median } from '../runner/bench/statistics.ts';
+import { voxels } from '../runner/commands/arguments.ts';
 import { exit, openGpu } from '../runner/host/node.ts';
 import { table } from '../runner/report/table.ts';
 import { recordStage2AndPasses } from '../test/action/network_passes.ts';
 import { workClock } from './worker_time.ts';
 
-const PATCH: Triple = [32, 48, 32];
-const VOXELS = product(PATCH);
 const GOAL = 1.25;
 
 const { values } = parseArgs({
@@ -29,9 +28,12 @@ const { values } = parseArgs({
     gpu: { type: 'string', default: 'auto' },
     rounds: { type: 'string', default: '9' },
     preset: { type: 'string', default: 'small,paper' },
+    patch: { type: 'string', default: '32,48,32' },
     kernels: { type: 'string', default: '12' },
   },
 });
+const PATCH: Triple = voxels(values.patch);
+const VOXELS = product(PATCH);
 const gpu = await openGpu({ gpu: values.gpu });
 const device = new Device(gpu.device, gpu);
 const unet = unet3d({ inChannels: 1, classes: 3, channels: [8, 16, 32, 64] });
@@ -39,10 +41,12 @@ const { now: clock, unit } = workClock(gpu.software);
 
 /** Two nested balls in every patch, brighter than what is around them, and a wave over all. */
 function ballLabels(samples: number): Uint32Array {
+  const [depth, height, width] = PATCH;
+  const size = Math.min(...PATCH) / 32;
   return Uint32Array.from({ length: samples * VOXELS }, (_, i) => {
-    const [z, y, x] = [Math.floor((i % VOXELS) / (48 * 32)), Math.floor(i / 32) % 48, i % 32];
-    const radius = Math.hypot(z - 16, y - 24, x - 16);
-    return radius < 6 ? 2 : radius < 11 ? 1 : 0;
+    const [z, y, x] = [Math.floor((i % VOXELS) / (height * width)), Math.floor(i / width) % height, i % width];
+    const radius = Math.hypot(z - depth / 2, y - height / 2, x - width / 2);
+    return radius < 6 * size ? 2 : radius < 11 * size ? 1 : 0;
   });
 }
 const ballImages = (samples: number) => Float32Array.from(ballLabels(samples), (label, i) => label + Math.sin(0.7 * i));
