@@ -10,7 +10,7 @@ import { largestTile, tileWidth, wastesLittle } from './conv3d_tiles.ts';
 import { type Convolution, packedTaps, packWeights, unitStride, weightsOf, winogradServes } from './convolution.ts';
 import { rowsInWindow, uniformAlignment, windowable, windowOf, windowSize } from './uniform_windows.ts';
 
-/** vec4 of output channels in a tile; with 4, and 8 voxels in place of 16, llvmpipe was 13 % slower and took 4 s more to compile. */
+/** vec4 of output channels in a tile: with 4, and 8 voxels in place of 16, llvmpipe was a tenth slower and compiled 3 s longer. */
 const MOST_TILE_C = 2;
 
 /** Beyond this many dispatches for one convolution the general kernel is taken. */

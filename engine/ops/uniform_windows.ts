@@ -9,7 +9,10 @@ import { type Tensor, vec4s } from '../tensor.ts';
 /** vec4 in a window: 64 KiB. */
 export const WINDOW = 4096;
 
-/** vec4 in a window of a smaller volume whose planes fit: one size for all, since a kernel is made for one and takes half a second to compile. */
+/**
+ * vec4 in a window of a smaller volume whose planes fit: one size for all, since a kernel is made for one and takes half a
+ * second to compile.
+ */
 const SMALL_WINDOW = 1024;
 
 /** vec4 in each window of a volume [N,D,H,W,C]. */

@@ -70,7 +70,10 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
     const result = await runTraining(
       {
         ...{ device, dataset, source, split, config, store, from: from?.groups, keep: shelf.keep },
-        volumeBytes: Math.min(plan.volumeBytes, volumeRoom(setup, memory - plan.forecast.imageBytes)),
+        volumeBytes: Math.min(
+          plan.volumeBytes,
+          volumeRoom(setup, memory - plan.forecast.imageBytes - plan.forecast.labelBytes),
+        ),
       },
       events,
     )
@@ -88,7 +91,7 @@ async function trainLocked(setup: Setup, options: TrainCommandOptions): Promise<
   }
 }
 
-/** A software adapter's memory is the machine's: volumes there are second copies, and have to fit --memory beside the images. */
+/** A software adapter's memory is the machine's: volumes there are second copies, and have to fit --memory beside the first. */
 const volumeRoom = ({ opened }: Setup, left: number): number => (opened.software ? Math.max(0, left) : Infinity);
 
 function environment({ opened, from }: Setup) {

@@ -54,8 +54,9 @@ export class PatchStream {
   private readonly params: Uint32Array<ArrayBuffer>;
 
   /**
-   * Uploads whole volumes and allocates room for the largest boxes that the other cases can ask for. @throws DataError for no case at all, cases of different
-   * channels or without a label where one is needed; FitError where the boxes exceed the adapter's buffers.
+   * Uploads whole volumes and allocates room for the largest boxes that the other cases can ask for. @throws DataError for no
+   * case at all, cases of different channels or without a label where one is needed; FitError where the boxes exceed the
+   * adapter's buffers.
    */
   constructor(device: Device, cases: readonly PatchCase[], options: PatchOptions) {
     checkCases(cases, options.labelled);

@@ -1,4 +1,5 @@
 import type { Device } from '../../engine/device.ts';
+import { Parameters } from '../../engine/nn/parameters.ts';
 import { product } from '../../engine/shape.ts';
 import type { Dataset } from '../data/dataset.ts';
 import type { Prepared } from '../data/preprocess.ts';
@@ -6,6 +7,7 @@ import { type Grid, targetGrid } from '../data/resample.ts';
 import { slidingWindowBytes } from '../predict/sliding_window.ts';
 import { labelsVolumes, type TrainConfig } from './config.ts';
 import { stagesOf } from './methods.ts';
+import { networkOf } from './stage.ts';
 import type { TrainerMemory } from './trainer.ts';
 
 /** What a stage will take. */
@@ -54,19 +56,22 @@ export async function forecastTraining(
   });
   const cases = { labelled: grids.labelled.map(prepared), unlabelled: grids.unlabelled.map(prepared) };
   const soft = labelsVolumes(config);
+  /** With every stage's network. */
+  const bytesToPredict = async (volume: Prepared) => {
+    const network = networkOf({ config, labelled: cases.labelled, classes: dataset.labels.length });
+    const parameters = Parameters.create(dry, network.specs, { seed: config.seed, initialise: false });
+    const taken = await slidingWindowBytes(dry, network, parameters, volume, config.patch, { probabilities: soft });
+    parameters.destroy();
+    return taken;
+  };
   const predicted = largest([...grids.validation.map(prepared), ...(soft ? cases.unlabelled : [])]);
-  let predictionBytes = 0;
+  const predictionBytes = predicted ? await bytesToPredict(predicted) : 0;
   const stages: StageForecast[] = [];
   for (const { name, steps, create } of stagesOf(config)) {
     const trainer = await create({
       ...{ device: dry, ...cases, classes: dataset.labels.length, offset: 0, initialise: false, volumeBytes },
     });
-    const { memory, commands, flops, network, student } = trainer;
-    if (predicted) {
-      const options = { probabilities: soft };
-      const taken = await slidingWindowBytes(dry, network, student, predicted, config.patch, options);
-      predictionBytes = Math.max(predictionBytes, taken);
-    }
+    const { memory, commands, flops } = trainer;
     trainer.destroy();
     stages.push({ name, steps, memory, commands, flops });
   }

@@ -7,7 +7,7 @@ import { logClassShares } from './class_prior.ts';
 import type { Precision, TrainConfig } from './config.ts';
 import type { Trainer } from './trainer.ts';
 
-/** GPU bytes for whole volumes where nobody says otherwise. */
+/** GPU bytes for whole volumes that a training run takes where nobody says otherwise. */
 export const VOLUME_BYTES = 2 ** 30;
 
 /** What a stage is made from. */

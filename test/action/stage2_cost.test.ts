@@ -13,17 +13,11 @@ import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import { PARAMS_ALIGNMENT, type Recording } from '../../engine/recording.ts';
 import { product, type Triple } from '../../engine/shape.ts';
 import { channels, rows, storedBytes, type Tensor } from '../../engine/tensor.ts';
+import { LIMITS } from '../dry_limits.ts';
 import { recordStage2AndPasses } from './network_passes.ts';
 
 const PATCH: Triple = [80, 112, 112];
 const VOXELS = product(PATCH);
-const LIMITS = {
-  maxBufferSize: 2 ** 32,
-  maxStorageBufferBindingSize: 2 ** 32,
-  maxComputeInvocationsPerWorkgroup: 256,
-  maxComputeWorkgroupStorageSize: 49152,
-  minUniformBufferOffsetAlignment: 256,
-} as GPUSupportedLimits;
 const HARDWARE: DeviceTraits = {};
 const LLVMPIPE: DeviceTraits = { software: true, kind: 'llvmpipe' };
 

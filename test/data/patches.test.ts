@@ -13,6 +13,7 @@ import { largestBox, sourceBox } from '../../runner/data/patches_box.ts';
 import type { Prepared } from '../../runner/data/preprocess.ts';
 import { trainConfig } from '../../runner/train/config.ts';
 import { assertClose } from '../compare.ts';
+import { LIMITS } from '../dry_limits.ts';
 import { gpuTest, run } from '../harness.ts';
 import { random } from '../reference/dense.ts';
 import { warp as warpReference } from '../reference/warp.ts';
@@ -131,8 +132,7 @@ gpuTest('a step uploads where its patches are, and voxels only of volumes that a
 });
 
 gpuTest('a volume beyond the buffers of the adapter is cut up, the others are not', async (device) => {
-  const limits = { maxBufferSize: 2 ** 28, maxStorageBufferBindingSize: 2 ** 20 };
-  const dry = new Device(dryGpu({ ...limits, maxComputeInvocationsPerWorkgroup: 256 } as GPUSupportedLimits), device);
+  const dry = new Device(dryGpu({ ...LIMITS, maxStorageBufferBindingSize: 2 ** 20 }), device);
   const cases = [prepared([64, 64, 80], 1), prepared([40, 40, 40], 2), prepared([40, 40, 30], 3)];
   const stream = new PatchStream(dry, cases, { ...OPTIONS, volumeBytes: Infinity });
   assert.is(stream.volumeBytes, 5 * (40 ** 3 + 40 * 40 * 30));
@@ -142,9 +142,7 @@ gpuTest('a volume beyond the buffers of the adapter is cut up, the others are no
 gpuTest(
   'volumes that fit the buffers just so are whole, though their labels would not fit beside them',
   async (device) => {
-    const limit = 2 ** 20;
-    const limits = { maxBufferSize: limit, maxStorageBufferBindingSize: limit, maxComputeInvocationsPerWorkgroup: 256 };
-    const dry = new Device(dryGpu(limits as GPUSupportedLimits), device);
+    const dry = new Device(dryGpu({ ...LIMITS, maxStorageBufferBindingSize: 2 ** 20 }), device);
     const cases = [1, 2, 3, 4].map((seed) => prepared([32, 32, 60], seed));
     const stream = new PatchStream(dry, cases, { ...OPTIONS, patch: [28, 28, 28], volumeBytes: Infinity });
     assert.is(stream.source.image.storage.bytes, 4 * 4 * 32 * 32 * 60);

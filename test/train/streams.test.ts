@@ -11,15 +11,8 @@ import { Recording } from '../../engine/recording.ts';
 import { NOISE_STREAMS, STREAM_BLOCK } from '../../runner/data/augment_streams.ts';
 import { type TrainConfigInput, trainConfig } from '../../runner/train/config.ts';
 import { stagesOf } from '../../runner/train/methods.ts';
+import { LIMITS } from '../dry_limits.ts';
 import { tinyTrainer } from './tiny_stages.ts';
-
-const LIMITS = {
-  maxBufferSize: 2 ** 32,
-  maxStorageBufferBindingSize: 2 ** 32,
-  maxComputeInvocationsPerWorkgroup: 256,
-  maxComputeWorkgroupStorageSize: 49152,
-  minUniformBufferOffsetAlignment: 256,
-} as GPUSupportedLimits;
 
 /** Streams that the forward ops of each recorded program of a run draw from, in rising order. */
 async function streamsOf(input: TrainConfigInput): Promise<number[][]> {
