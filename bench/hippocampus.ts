@@ -3,7 +3,7 @@
  * on the same 40 test cases by the command line's own verbs, and put into the tables of bench/results.md.
  *
  *   npx tsx bench/hippocampus.ts [--data ../shared/data/hippocampus] [--runs runs/hippocampus] [--recipe reference|quick|best]
- *       [--methods supervised,action,ablations] [--labels 1,2,4] [--seeds 5] [--gpu auto] [--budget-hours H] [--report] [--select]
+ *       [--methods supervised,action,ablations] [--labels 1,2,4] [--seeds 5 or 3-4] [--gpu auto] [--budget-hours H] [--report] [--select]
  *
  * Can be stopped (Ctrl-C) and started again: finished parts are kept, and the tables show what there is. --report only prints
  * them. --select scores on validation cases cut from the training list instead: constants are chosen there, never on test cases.
@@ -25,7 +25,7 @@ const command = new Command('hippocampus')
   .option('--recipe <name>', Object.keys(RECIPES).join(' or '), oneOf(...Object.keys(RECIPES)), 'reference')
   .option('--methods <names>', `of ${MAIN.join(', ')}, ablations, ${ABLATIONS.join(', ')}`, methods, METHOD_NAMES)
   .option('--labels <numbers>', 'labelled cases', list, [1, 2, 4])
-  .option('--seeds <n>', 'seeds 0 to below n', whole(1), 5)
+  .option('--seeds <n or a-b>', 'seeds 0 to below n, or those from a to b (so that two machines can share them)', seeds, seeds('5'))
   .option('--steps <n>', 'another length of the schedules, for a trial: give --runs too', whole(1))
   .option('--gpu <adapter>', 'as for action3d train', 'auto')
   .option('--budget-hours <h>', 'start no job after this long', number(0), Infinity)
@@ -38,6 +38,13 @@ function methods(text: string): readonly MethodName[] {
   const unknown = words.find((word) => !METHOD_NAMES.some((name) => name === word));
   if (unknown === undefined) return words as MethodName[];
   throw new InvalidArgumentError(`${unknown} is not one of ${[...MAIN, 'ablations', ...ABLATIONS].join(', ')}.`);
+}
+
+function seeds(text: string): number[] {
+  const range = /^(\d+)-(\d+)$/.exec(text);
+  const [first, last] = range ? [Number(range[1]), Number(range[2])] : [0, whole(1)(text) - 1];
+  if (last < first) throw new InvalidArgumentError(`The last seed of ${text} comes before the first; give ${last}-${first}.`);
+  return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
 
 function list(text: string): number[] {

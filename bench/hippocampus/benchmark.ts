@@ -23,7 +23,7 @@ export interface BenchmarkOptions {
   readonly recipe: { readonly name: string; readonly constants: Recipe };
   readonly methods: readonly MethodName[];
   readonly labels: readonly number[];
-  readonly seeds: number;
+  readonly seeds: readonly number[];
   /** Score on validation cases instead of the test cases. */
   readonly select: boolean;
   readonly gpu: string;
@@ -107,7 +107,7 @@ export async function report(options: ReportOptions): Promise<string> {
   const scored: Scored['name'] = select ? 'validation' : 'test';
   const wanted = ({ method, labelled, seed }: { method: string; labelled: number; seed: number }) =>
     methods.some((name) => name === method) &&
-    seed < seeds &&
+    seeds.includes(seed) &&
     (method === 'fully-supervised' || labels.includes(labelled));
   const runs = (await readFinished(folderOf(options), scored)).filter(wanted);
   const peers = select ? undefined : { name: 'PyTorch', runs: PYTORCH };

@@ -14,19 +14,18 @@ export interface Job {
 export interface JobOptions {
   readonly methods: readonly MethodName[];
   readonly labels: readonly number[];
-  /** Seeds 0 to below this. */
-  readonly seeds: number;
+  readonly seeds: readonly number[];
   /** Cases that full supervision may learn from. */
   readonly all: number;
 }
 
 /**
- * Method x labelled cases x seed, so ordered that a stopped benchmark leaves the most useful table: seed 0 of everything first,
+ * Method x labelled cases x seed, so ordered that a stopped benchmark leaves the most useful table: the first seed of everything first,
  * within a seed METHOD_NAMES. Full supervision is trained once a seed.
  */
 export function jobsOf({ methods, labels, seeds, all }: JobOptions): Job[] {
   const jobs: Job[] = [];
-  for (let seed = 0; seed < seeds; seed++) {
+  for (const seed of seeds) {
     for (const method of METHOD_NAMES.filter((name) => methods.includes(name))) {
       const counts = method === 'fully-supervised' ? [all] : labels;
       for (const labelled of counts) jobs.push({ method, labelled, seed });
