@@ -25,7 +25,12 @@ const command = new Command('hippocampus')
   .option('--recipe <name>', Object.keys(RECIPES).join(' or '), oneOf(...Object.keys(RECIPES)), 'reference')
   .option('--methods <names>', `of ${MAIN.join(', ')}, ablations, ${ABLATIONS.join(', ')}`, methods, METHOD_NAMES)
   .option('--labels <numbers>', 'labelled cases', list, [1, 2, 4])
-  .option('--seeds <n or a-b>', 'seeds 0 to below n, or those from a to b (so that two machines can share them)', seeds, seeds('5'))
+  .option(
+    '--seeds <n or a-b>',
+    'seeds 0 to below n, or those from a to b (so that two machines can share them)',
+    seeds,
+    seeds('5'),
+  )
   .option('--steps <n>', 'another length of the schedules, for a trial: give --runs too', whole(1))
   .option('--gpu <adapter>', 'as for action3d train', 'auto')
   .option('--budget-hours <h>', 'start no job after this long', number(0), Infinity)
@@ -43,7 +48,8 @@ function methods(text: string): readonly MethodName[] {
 function seeds(text: string): number[] {
   const range = /^(\d+)-(\d+)$/.exec(text);
   const [first, last] = range ? [Number(range[1]), Number(range[2])] : [0, whole(1)(text) - 1];
-  if (last < first) throw new InvalidArgumentError(`The last seed of ${text} comes before the first; give ${last}-${first}.`);
+  if (last < first)
+    throw new InvalidArgumentError(`The last seed of ${text} comes before the first; give ${last}-${first}.`);
   return Array.from({ length: last - first + 1 }, (_, i) => first + i);
 }
 

@@ -26,7 +26,12 @@ function made(method: string, labelled: number, seed: number, dice: readonly num
 }
 
 test('seed 0 of everything comes first, full supervision once a seed', () => {
-  const jobs = jobsOf({ methods: ['action', 'fully-supervised', 'supervised'], labels: [1, 4], seeds: [0, 1], all: 160 });
+  const jobs = jobsOf({
+    methods: ['action', 'fully-supervised', 'supervised'],
+    labels: [1, 4],
+    seeds: [0, 1],
+    all: 160,
+  });
   const seed0 = ['supervised-k1-s0', 'supervised-k4-s0', 'fully-supervised-k160-s0', 'action-k1-s0', 'action-k4-s0'];
   assert.equal(jobs.map(jobName), [...seed0, ...seed0.map((name) => name.replace('s0', 's1'))]);
 });
@@ -136,7 +141,14 @@ test('on phantoms: trained, scored, kept, refused where the constants changed, a
     await synth(data, { cases: 6, labelled: 6, test: 1, size: 16, classes: 2, quiet: true });
     const options: BenchmarkOptions = {
       ...{ data, runs, recipe: { name: 'tiny', constants: TINY }, methods: ['supervised-equal-compute', 'action'] },
-      ...{ labels: [1], seeds: [0], select: false, gpu: process.env.ACTION3D_GPU ?? 'auto', budgetHours: 1, quiet: true },
+      ...{
+        labels: [1],
+        seeds: [0],
+        select: false,
+        gpu: process.env.ACTION3D_GPU ?? 'auto',
+        budgetHours: 1,
+        quiet: true,
+      },
     };
     assert.is(await benchmark({ ...options, budgetHours: 0 }), STOPPED);
     assert.match(await report(options), /no run has finished/);
