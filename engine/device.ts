@@ -1,4 +1,4 @@
-import { ActionError, DeviceLostError, FitError, GpuValidationError } from './errors.ts';
+import { ActionError, DeviceLostError, FitError, GpuMemoryError, GpuValidationError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
 import type { MatrixUnit } from './matrix_unit.ts';
 import { formatShape } from './shape.ts';
@@ -105,6 +105,25 @@ export class Device {
     this.live.add(buffer);
     this.bytesHeld += bytes;
     return buffer;
+  }
+
+  /**
+   * What `make` resolves to; undefined where the GPU has no room for it, and whatever it had allocated is free again. Nothing else may use the device meanwhile. Errors: those of `make`, GpuValidationError.
+   */
+  async createIfRoom<T>(make: () => Promise<T>): Promise<T | undefined> {
+    const before = new Set(this.live);
+    this.gpu.pushErrorScope('validation');
+    this.gpu.pushErrorScope('out-of-memory');
+    const [made] = await Promise.allSettled([make()]);
+    const [full, invalid] = await Promise.all([this.gpu.popErrorScope(), this.gpu.popErrorScope()]);
+    if (full || (made.status === 'rejected' && made.reason instanceof GpuMemoryError)) {
+      // What follows a buffer that could not be had is invalid too: no fault of its own.
+      for (const buffer of [...this.live]) if (!before.has(buffer)) this.destroyBuffer(buffer);
+      return undefined;
+    }
+    if (invalid) throw typed(invalid);
+    if (made.status === 'rejected') throw made.reason;
+    return made.value;
   }
 
   destroyBuffer(buffer: GPUBuffer): void {
@@ -245,7 +264,9 @@ function persistent(t: Tensor): GPUBuffer {
 
 function typed(error: GPUError): ActionError {
   if (error.constructor.name === 'GPUOutOfMemoryError') {
-    return new FitError(`the GPU is out of memory: ${error.message}; use a smaller patch, batch or fewer channels`);
+    return new GpuMemoryError(
+      `the GPU is out of memory: ${error.message}; use a smaller patch, batch or fewer channels`,
+    );
   }
   return new GpuValidationError(`WebGPU refused a command: ${error.message}`);
 }

@@ -43,6 +43,9 @@ export class FitError extends ActionError {
   }
 }
 
+/** The GPU has no memory left for a buffer. */
+export class GpuMemoryError extends FitError {}
+
 /** NaN, infinity or divergence: exit 6. The last good checkpoint is kept. */
 export class NumericError extends ActionError {
   constructor(message: string, options?: ErrorOptions) {

@@ -1,6 +1,6 @@
 import type { Command } from './command.ts';
 import type { Device } from './device.ts';
-import { ActionError, FitError } from './errors.ts';
+import { ActionError, GpuMemoryError } from './errors.ts';
 import type { Kernel } from './kernel.ts';
 import { PARAMS_ALIGNMENT, Recording, type RecordingPlan } from './recording.ts';
 import { roundUp } from './shape.ts';
@@ -39,8 +39,8 @@ export class Program {
   }
 
   /**
-   * Compiles all kernels (in parallel where the driver can), allocates the plan and binds. Errors: FitError when the
-   * GPU has no room, GpuValidationError when a kernel does not compile.
+   * Compiles all kernels (in parallel where the driver can), allocates the plan and binds. Errors: GpuMemoryError when
+   * the GPU has no room, GpuValidationError when a kernel does not compile.
    */
   static async create(recording: Recording): Promise<Program> {
     const { device, commands, label } = recording;
@@ -56,7 +56,7 @@ export class Program {
     const outOfMemory = await device.gpu.popErrorScope();
     if (outOfMemory) {
       for (const buffer of [...slots, uniform]) device.destroyBuffer(buffer);
-      throw new FitError(
+      throw new GpuMemoryError(
         `the GPU has no room for the ${plan.totalBytes} bytes of '${label}' (${outOfMemory.message}); use a smaller patch, batch or fewer channels`,
       );
     }

@@ -57,6 +57,12 @@ export class TrainingReport {
     return {
       onCase: (ready, of) => this.prepared(ready, of, 'cases are read and prepared'),
       onVolume: (ready, of) => this.prepared(ready, of, 'unlabelled volumes have pseudo-labels'),
+      onNoRoomForVolumes: ({ name }) => {
+        this.endLine();
+        this.say(
+          `the GPU has no room for the volumes beside stage ${name}: the host cuts patches out of them (--vram says how much to take)`,
+        );
+      },
       onStage: (start) => this.enter(start),
       onStep: (step, losses, times) => this.step(step, losses, times),
       onValidation: (step, dice, best) => {

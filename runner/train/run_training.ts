@@ -1,5 +1,5 @@
 import type { Device } from '../../engine/device.ts';
-import { NumericError } from '../../engine/errors.ts';
+import { GpuMemoryError, NumericError } from '../../engine/errors.ts';
 import { loadState, type State, saveState } from '../../engine/nn/state.ts';
 import {
   assertSameData,
@@ -45,6 +45,8 @@ export interface StageStart {
 export interface TrainingEvents extends VolumeWatch {
   /** So many cases are read and prepared. */
   onCase(ready: number, of: number): void;
+  /** The GPU had no room for volumes beside the stage; their patches will be cut out by the host. */
+  onNoRoomForVolumes(stage: Stage): void;
   /** Once a stage, before its first step. */
   onStage(start: StageStart): void;
   onStep(step: number, losses: Readonly<Record<string, number>>, times: Readonly<LoopTimes>): void;
@@ -101,6 +103,18 @@ export async function runTraining(input: TrainingInput, events: TrainingEvents):
   return { step, best: run.best, finished: true };
 }
 
+/** Where in the run a stage is taken up. */
+interface StageEntry {
+  /** Steps of the stages before it. */
+  readonly offset: number;
+  /** The first step of the run that is still to do. */
+  readonly from: number;
+  /** What earlier stages or the stage itself have left, if anything. */
+  readonly state: State | undefined;
+  /** `state` is the stage's own. */
+  readonly inside: boolean;
+}
+
 /** What the stages of a run share. */
 class Run {
   best: Checkpoint['best'];
@@ -127,26 +141,17 @@ class Run {
   }
 
   /** Runs a stage from step `from` of the run, in the middle of it (`inside`) or from its beginning. */
-  async stage(
-    stage: Stage,
-    at: { offset: number; from: number; state: State | undefined; inside: boolean; last: boolean },
-  ): Promise<{ step: number; state: State }> {
-    const { device, config, dataset, volumeBytes = VOLUME_BYTES } = this.input;
-    const { offset, from, state } = at;
-    const { validation, labelled, unlabelled } = this.cases;
-    const trainer = await stage.create({
-      ...{ device, labelled, unlabelled, classes: dataset.labels.length, offset, initialise: true, volumeBytes },
-    });
+  async stage(stage: Stage, at: StageEntry & { last: boolean }): Promise<{ step: number; state: State }> {
+    const { offset, from } = at;
+    const { validation } = this.cases;
+    const trainer = await this.enter(stage, at);
     try {
-      if (at.inside) loadState(trainer.state, state as State);
-      else if (state) takeOver(trainer, stage, state);
       this.events.onStage({ stage, trainer, offset, from, validation: validation.length });
       const end = offset + stage.steps;
-      this.saved = { step: from, groups: await saveState(trainer.state) };
       let begun = from;
       const step = await trainLoop(
         trainer,
-        { ...config, offset, from, steps: end },
+        { ...this.input.config, offset, from, steps: end },
         {
           onStep: (at, losses) => {
             begun = at + 1;
@@ -169,8 +174,41 @@ class Run {
     }
   }
 
-  /** Replays what led from the last saved state to a NaN and names the first tensor that went wrong. Throws always. */
+  /** A trainer in the state that the stage begins with, which is saved; with volumes on the GPU, unless it has no room for them beside it. */
+  private async enter(stage: Stage, { offset, from, state, inside }: StageEntry): Promise<Trainer> {
+    const { device, dataset, volumeBytes: most = VOLUME_BYTES } = this.input;
+    const { labelled, unlabelled } = this.cases;
+    const common = { device, labelled, unlabelled, classes: dataset.labels.length, offset, initialise: true };
+    const create = async (volumeBytes: number) => {
+      const trainer = await stage.create({ ...common, volumeBytes });
+      try {
+        if (inside) loadState(trainer.state, state as State);
+        else if (state) takeOver(trainer, stage, state);
+        this.saved = { step: from, groups: await saveState(trainer.state) };
+        return trainer;
+      } catch (failure) {
+        trainer.destroy();
+        throw failure;
+      }
+    };
+    if (most > 0) {
+      const trainer = await device.createIfRoom(() => create(most));
+      if (trainer) return trainer;
+      this.events.onNoRoomForVolumes(stage);
+    }
+    return create(0);
+  }
+
+  /**
+   * Throws always: for a NaN after replaying what led to it from the last saved state, with the first tensor that went wrong;
+   * where the GPU is full with what volumes have of it.
+   */
   private async explain(failure: unknown, trainer: Trainer, offset: number, to: number): Promise<never> {
+    const { volumes } = trainer.memory;
+    if (failure instanceof GpuMemoryError && volumes > 0) {
+      const way = `${volumes} bytes of it hold volumes, which --vram leaves out where there is less`;
+      throw new GpuMemoryError(`${failure.message}; ${way}`, { cause: failure });
+    }
     if (!(failure instanceof NumericError)) throw failure;
     const { step, groups } = this.saved;
     this.events.onReplay(step, to);

@@ -46,17 +46,20 @@ export async function inputFor(
 
 export interface Seen {
   stages: string[];
+  /** Those whose volumes the GPU had no room for. */
+  withoutVolumes: string[];
   steps: number[];
   losses: Record<string, number>[];
 }
 
 /** Events that stop after `most` steps. */
 export function watching(most = Infinity): TrainingEvents & Seen {
-  const seen: Seen = { stages: [], steps: [], losses: [] };
+  const seen: Seen = { stages: [], withoutVolumes: [], steps: [], losses: [] };
   return {
     ...seen,
     onCase: () => undefined,
     onVolume: () => undefined,
+    onNoRoomForVolumes: ({ name }) => seen.withoutVolumes.push(name),
     onStage: ({ stage, from }) => seen.stages.push(`${stage.name} from ${from}`),
     onStep: (step, losses) => {
       seen.steps.push(step);
