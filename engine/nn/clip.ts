@@ -1,13 +1,14 @@
 import { GRAD_NORM_CHUNK, GRAD_NORM_LANES, gradNormKernel } from '../../shaders/grad_norm.wgsl.ts';
-import { concat } from '../ops/concat.ts';
 import type { Recording } from '../recording.ts';
-import { ceilDiv } from '../shape.ts';
+import { ceilDiv, roundUp } from '../shape.ts';
 import { type Tensor, vec4s } from '../tensor.ts';
 import { gradientOf } from './optimiser.ts';
 import type { Parameters } from './parameters.ts';
 
 /** Workgroups that fill a GPU. */
 const WORKGROUPS = 1024;
+/** vec4 from one view of a tensor to the next: the 256 bytes that bindings begin at. */
+const VIEW_ALIGNMENT = 16;
 /** vec4 that are worth a workgroup: 16 a lane. */
 const WORKGROUP_VEC4S = 16 * GRAD_NORM_LANES;
 
@@ -27,26 +28,35 @@ export function gradientClip(rec: Recording, sets: readonly Parameters[], maxNor
   return normOf(rec, sets, maxNorm);
 }
 
+/**
+ * A launch a set, then, as on GPUs one workgroup takes the partial sums of all, one more; a single one where that can take all
+ * values.
+ */
 function normOf(rec: Recording, sets: readonly Parameters[], maxNorm?: number): Tensor {
-  const gradients = sets.map((parameters) => gradientOf(parameters, 'gradientNorm'));
-  if (gradients.length === 1) return euclidean(rec, gradients[0], maxNorm);
-  const norms = gradients.map((gradient) => euclidean(rec, gradient));
-  return euclidean(rec, concat(rec, norms), maxNorm);
+  const trees = !rec.device.software;
+  let level = sets.map((parameters) => gradientOf(parameters, 'gradientNorm'));
+  for (let first = true; ; first = false) {
+    const sums = level.map((x, i) => partialSums(vec4s(x), trees, i === level.length - 1));
+    const last = level.length === 1 && sums[0] === 1;
+    const clip = last && maxNorm !== undefined;
+    const total = sums.reduce((a, b) => a + b);
+    const y = rec.tensor([clip ? 2 : last ? 1 : total * 4], 'gradient norm');
+    const kernel = gradNormKernel({ first, last, clip, trees });
+    let offset = y.offset;
+    for (const [i, x] of level.entries()) {
+      const partials = sums[i];
+      const part = last ? y : { ...y, shape: [partials * 4], pitch: partials * 4, offset };
+      const params = { count: vec4s(x), partials, ...(clip && { max_norm: maxNorm }) };
+      rec.dispatch(kernel, { x, y: part }, params, trees ? [partials, 1, 1] : partials);
+      offset += partials * 16;
+    }
+    if (last) return y;
+    level = [y];
+  }
 }
 
-/** On GPUs in two launches at most, as one workgroup takes the sums of all the first has; in one where it can take all values. */
-function euclidean(rec: Recording, values: Tensor, maxNorm?: number): Tensor {
-  const trees = !rec.device.software;
-  let x = values;
-  for (let first = true; ; first = false) {
-    const count = vec4s(x);
-    const partials = trees ? Math.min(WORKGROUPS, ceilDiv(count, WORKGROUP_VEC4S)) : ceilDiv(count, GRAD_NORM_CHUNK);
-    const last = partials === 1;
-    const clip = last && maxNorm !== undefined;
-    const y = rec.tensor([clip ? 2 : last ? 1 : partials * 4], 'gradient norm');
-    const params = { count, partials, ...(clip && { max_norm: maxNorm }) };
-    rec.dispatch(gradNormKernel({ first, last, clip, trees }), { x, y }, params, trees ? [partials, 1, 1] : partials);
-    if (last) return y;
-    x = y;
-  }
+/** Partial sums of so many vec4; as many where others follow that theirs begin where a binding may. */
+function partialSums(count: number, trees: boolean, last: boolean): number {
+  const partials = trees ? Math.min(WORKGROUPS, ceilDiv(count, WORKGROUP_VEC4S)) : ceilDiv(count, GRAD_NORM_CHUNK);
+  return last ? partials : roundUp(partials, VIEW_ALIGNMENT);
 }

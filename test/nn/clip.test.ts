@@ -106,19 +106,22 @@ const LIMITS = {
 } as unknown as GPUSupportedLimits;
 
 gpuTest(
-  'GPUs take one launch up to 16,384 values and two up to 4 GiB; software adapters take no barriers',
+  'GPUs take one launch up to 16,384 values, else one a set and one more; software adapters take no barriers',
   async () => {
-    const kernels = (count: number, software: boolean) => {
+    const kernels = (counts: number | number[], software: boolean) => {
       const device = new Device(dryGpu(LIMITS), { software });
-      const declared = [{ name: 'w', shape: [count], init: normal(1) }];
+      const sets = [counts].flat().map((count) => [{ name: 'w', shape: [count], init: normal(1) }]);
       const recording = new Recording(device, 'norm');
-      gradientClip(recording, [Parameters.create(device, declared, { initialise: false })], 1);
+      const parameters = sets.map((declared) => Parameters.create(device, declared, { initialise: false }));
+      gradientClip(recording, parameters, 1);
       return recording.commands.map((c) => (c.kind === 'dispatch' ? c.kernel.name : c.kind));
     };
     assert.equal(kernels(4 * 4096, false), ['grad_norm_tree_first_last_clip']);
     for (const count of [4 * 4097, 2 ** 30]) {
       assert.equal(kernels(count, false), ['grad_norm_tree_first', 'grad_norm_tree_last_clip'], `${count} values`);
     }
+    const [first, last] = ['grad_norm_tree_first', 'grad_norm_tree_last_clip'];
+    assert.equal(kernels([2 ** 22, 100, 2 ** 20], false), [first, first, first, last]);
     assert.equal(kernels(4 * 4097, true), ['grad_norm_first', 'grad_norm_last_clip']);
     assert.equal(kernels(2 ** 30, true), ['grad_norm_first', 'grad_norm', 'grad_norm', 'grad_norm_last_clip']);
   },
