@@ -8,6 +8,11 @@ import type { Recording } from './recording.ts';
 export interface Way<Problem> {
   /** Unique among the ways of its op, as tuning files have it: 'direct x4 c2'. */
   readonly name: string;
+  /**
+   * Reads an input through a norm that waits (Recording.deferred) and leaves moments for the next, so that norms take no commands
+   * of their own: what is saved that way stands in no timing of the op alone.
+   */
+  readonly fuses?: boolean;
   /** Whether the kernel can compute this problem here, and does so without gross waste. */
   serves(device: Device, problem: Problem): boolean;
   record(rec: Recording, problem: Problem): void;

@@ -36,6 +36,7 @@ export function matrices(tile: MatrixTile): MatrixWay<Convolution> {
   return {
     name: `matrix ${'zyx'[run]} ${rows.join('x')} of ${groups.join('x')}${pad > 0 ? ` pad ${pad}` : ''}`,
     waste,
+    fuses: true,
     serves: (device, problem) => {
       const unit = worthyUnit(device, problem, waste);
       if (!unit) return false;

@@ -42,6 +42,7 @@ export function tiled({ x: tileX, c: tileC, lanes, weights, winograd = false }: 
   });
   return {
     name: `tiled ${lanes.join('x')} x${tileX} c${tileC}${weights === 'storage' ? '' : ' staged'}${winograd ? ' winograd' : ''}`,
+    fuses: true,
     serves: ({ limits }, problem) =>
       unitStride(problem) &&
       problem.kernel.some((k) => k > 1) &&

@@ -70,7 +70,7 @@ export async function searchWays(
 ): Promise<Found | undefined> {
   const { device, signal } = options;
   const { choice } = tunable;
-  const [first, ...rest] = inOrder(device, tunable, problem);
+  const [first, ...rest] = candidates(device, tunable, problem);
   const output = tunable.output(problem);
   const sums = { terms: tunable.terms(problem), rounds: tunable.rounds(problem) };
   const wrong: WrongWay[] = [];
@@ -159,10 +159,14 @@ async function enter({ clock, sampleMs }: SearchOptions, trial: Trial, limit = I
   return { trial, runs, times: [runs === 1 ? alone.ms : (await trial.time(clock, runs)).ms] };
 }
 
-/** The usual way, the others that are usual somewhere, then the rest: the earlier a good one comes, the sooner bad ones go. */
-function inOrder(device: Device, { choice }: Tunable, problem: unknown): Way<unknown>[] {
+/**
+ * The usual way, the others that are usual somewhere, then the rest: the earlier a good one comes, the sooner bad ones go. Where
+ * the usual one fuses norms, none that does not: another convolution a little faster would cost a step more than it saves.
+ */
+export function candidates(device: Device, { choice }: Tunable, problem: unknown): Way<unknown>[] {
   const order = new Set([...choice.usual(device, problem), ...choice.ways]);
-  return [...order].filter((way) => way.serves(device, problem));
+  const serving = [...order].filter((way) => way.serves(device, problem));
+  return serving[0].fuses ? serving.filter(({ fuses }) => fuses) : serving;
 }
 
 /** Drivers of GPUs compile on several threads; on software adapters that would only be in the way. */
