@@ -68,6 +68,12 @@ export function compareBaseline(
   throw new UsageError(`${file} has none of the kernels that were timed now; give the same --ops and --shapes`);
 }
 
+/** Rows of the baseline, as rowName() gives them, that nothing was timed for now. */
+export function notTimedNow(rows: readonly KernelRow[], baseline: Baseline): string[] {
+  const now = new Set(rows.filter(({ timing }) => timing).map((row) => `${rowName(row)} ${row.size}`));
+  return baseline.rows.filter((row) => row.timing && !now.has(`${rowName(row)} ${row.size}`)).map(rowName);
+}
+
 /** What is wrong, a clause each: kernels that are, and kernels that became slower. */
 export function failures(rows: readonly KernelRow[], compared: readonly BaselineRow[], maxRegress: number): string[] {
   const wrong = rows

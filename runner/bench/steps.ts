@@ -20,7 +20,7 @@ export interface StepRow {
   /** The host's part: encoding the commands alone, and all of it (patches, uploads, encoding, submit). */
   readonly encodeMs: number;
   readonly hostMs: number;
-  /** From nothing until the first losses: compiling, allocating, one step. */
+  /** Until the first losses: allocating, one step, compiling what no stage before it on the device has. */
   readonly firstMs: number;
   /** A step on data that is there already, and the share of a step beyond that: how long the device waits for data. */
   readonly replayMs: number;
@@ -105,9 +105,12 @@ async function timeSteps(
   await trainer.ready?.(0);
   requireFinite(name, 1, await trainer.step(0));
   const firstMs = performance.now() - start;
+  // Replays before and after the steps, so that a machine that gets slower or faster is not taken for waiting.
+  const half = { ...effort, samples: Math.ceil(effort.samples / 2), seconds: effort.seconds / 2 };
+  const replays = () => timeRuns(name, half, trainer.depth, () => trainer.replay());
+  const before = await replays();
   const { times, host } = await timeRuns(name, effort, trainer.depth, (step) => trainer.step(step + 1));
-  const replays = await timeRuns(name, { ...effort, samples: times.length }, trainer.depth, () => trainer.replay());
-  const [ms, replayMs] = [median(times), median(replays.times)];
+  const [ms, replayMs] = [median(times), median([...before.times, ...(await replays()).times])];
   const rate = trainer.flops / (ms / 1000);
   return {
     ...{ stage: name, ms, p95Ms: quantile(times, 0.95), samples: times.length },

@@ -58,6 +58,8 @@ export function stepConfig(method: Method, { patch, batch, channels, precision }
   const action = {
     global: { bankStart: 'gaussian', bins },
     local: { bankStart: 'gaussian', pool: Math.max(1, Math.min(pool, Math.floor(least / window))) },
+    // a patch alone has none to be mixed with
+    ...(batch === 1 && { stage2: { mixing: 'none' as const } }),
   };
   return trainConfig({ ...common, action }, `bench step, ${method},`);
 }

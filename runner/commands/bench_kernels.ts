@@ -6,6 +6,7 @@ import {
   type BaselineRow,
   compareBaseline,
   failures,
+  notTimedNow,
   parseBaseline,
   requireSameAdapter,
 } from '../bench/baseline.ts';
@@ -34,6 +35,8 @@ export interface KernelsReport {
     readonly file: string;
     readonly maxRegress: number;
     readonly rows: readonly BaselineRow[];
+    /** Rows of the baseline that nothing was timed for now. */
+    readonly notTimed: readonly string[];
   } | null;
 }
 
@@ -75,7 +78,7 @@ export async function benchKernelsCommand(
 
   function against(rows: readonly KernelRow[], then: Baseline | undefined): KernelsReport['baseline'] {
     if (!then || file === undefined) return null;
-    return { file, maxRegress, rows: compareBaseline(rows, then, maxRegress, file) };
+    return { file, maxRegress, rows: compareBaseline(rows, then, maxRegress, file), notTimed: notTimedNow(rows, then) };
   }
 }
 

@@ -27,7 +27,7 @@ export function kernelsText(report: KernelsReport): string {
     `${right} of ${rows.length} agree with float64 in ${count(samples)} sampled results`,
     `ms: median of one run among many in a submit, by ${clock}; launch: what a run alone takes beyond that`,
     'GB/s: every tensor read or written once; shares are of the peaks above, which caches and uniform reads may exceed',
-    ...(baseline ? [`change: against ${baseline.file}`] : []),
+    ...(baseline ? [`change: against ${baseline.file}${notTimed(baseline.notTimed)}`] : []),
   ].join('\n');
 }
 
@@ -44,6 +44,10 @@ function timed(row: KernelRow, { ms, aloneMs, runs }: NonNullable<KernelRow['tim
     ...[significant(ms, 3), runs > 1 ? significant(Math.max(0, aloneMs - ms), 2) : '-'],
     ...[rate(row.flopsPerSecond), rate(row.bytesPerSecond), share(row.ofFma), share(row.ofCopy)],
   ];
+}
+
+function notTimed(names: readonly string[]): string {
+  return names.length === 0 ? '' : `; of its rows these were not timed now: ${names.join(', ')}`;
 }
 
 function change(value: number | undefined): string {
@@ -92,7 +96,7 @@ export function stepsText(report: StepsReport): string {
     '',
     table([[...head, 'GFLOP', 'GFLOP/s', 'of FMA'], ...cells], { align: 'llr' }),
     '',
-    'first s: seconds from nothing until the first losses are there, compiling included',
+    'first s: seconds until the first losses are there, compiling what no row above has compiled included',
     'ms: median from one step to the next, p95: one in twenty is slower, n steps timed; encode: the commands of a step into a buffer',
     'replay: a step on data that is there already, wait: the share of a step beyond that, which the device waits for data',
     'host: patches, uploads, encode and submit (a software adapter computes in there); planned, held: GPU bytes forecast and taken',

@@ -3,7 +3,13 @@ import { test } from 'uvu';
 import * as assert from 'uvu/assert';
 import { unetSettings } from '../../engine/nn/unet3d_config.ts';
 import { unetSpecs } from '../../engine/nn/unet3d_specs.ts';
-import { compareBaseline, failures, parseBaseline, requireSameAdapter } from '../../runner/bench/baseline.ts';
+import {
+  compareBaseline,
+  failures,
+  notTimedNow,
+  parseBaseline,
+  requireSameAdapter,
+} from '../../runner/bench/baseline.ts';
 import type { KernelRow } from '../../runner/bench/kernels.ts';
 import { compare, noise, places, sampleCount } from '../../runner/bench/samples.ts';
 import { defaultShapes, parseShapes, unetShapes } from '../../runner/bench/shapes.ts';
@@ -124,6 +130,8 @@ test('a row has regressed where it is slower by more than is allowed', () => {
     compareBaseline(now, baseline, 0.2, 'b.json').filter(({ regressed }) => regressed),
     [],
   );
+  assert.equal(notTimedNow(now, baseline), ['conv3d d forward']);
+  assert.equal(notTimedNow([row('b', 1), row('d', 1), row('e', 1)], baseline), ['conv3d a forward']);
   const resized = { ...row('a', 99), size: '9x9' };
   assert.throws(() => compareBaseline([resized], baseline, 0.1, 'b.json'), /b\.json has none of the kernels/);
 });

@@ -8,6 +8,7 @@ import { createOptimiser, OPTIMISER_SCALARS } from '../../engine/nn/create_optim
 import { createLearning, learn } from '../../engine/nn/learn.ts';
 import { Parameters } from '../../engine/nn/parameters.ts';
 import { unet3d } from '../../engine/nn/unet3d.ts';
+import { unetFlops } from '../../engine/nn/unet3d_flops.ts';
 import { diceCrossEntropy } from '../../engine/ops/soft_dice.ts';
 import { Recording } from '../../engine/recording.ts';
 import { product } from '../../engine/shape.ts';
@@ -51,16 +52,18 @@ function step(storage: 'f32' | 'bf16', { matrixUnit, vendor }: { matrixUnit?: Ma
   const planned = rec.plan().totalBytes;
   const values = network.specs.reduce((sum, { shape }) => sum + product(shape), 0);
   const held = device.bytesHeld + planned;
-  return { names, each, traffic, planned, held, parameters: values, pipelines: kernels.size };
+  const flops = unetFlops(network.settings, 2, [80, 112, 112]).training;
+  return { names, each, traffic, planned, held, flops, parameters: values, pipelines: kernels.size };
 }
 
 const full = step('f32');
 
-test('in float32: commands, pipelines, bytes moved and bytes planned', () => {
+test('in float32: commands, pipelines, bytes moved, bytes planned and operations', () => {
   assert.ok(full.names.length <= 202, `${full.names.length} commands`);
   assert.ok(full.pipelines <= 46, `${full.pipelines} pipelines`);
   assert.ok(full.traffic <= 11.8e9, `${full.traffic} bytes moved`);
   assert.ok(full.planned <= 1.25e9, `${full.planned} bytes planned`);
+  assert.is(full.flops, 683_902_894_080);
 });
 
 const counted = (prefix: string) => full.names.filter((name) => name.startsWith(prefix)).length;
