@@ -2,6 +2,7 @@ import { UsageError } from '../errors.ts';
 import type { StageSchedule } from '../nn/schedule.ts';
 import { ceilDiv, triple } from '../shape.ts';
 import type { ActionOptions, DistillationOptions } from './options.ts';
+import { isTemperature, TEMPERATURE } from './temperature.ts';
 
 /**
  * Everything in the options that would make stage 1 undefined or empty, found before anything is allocated. Errors:
@@ -62,9 +63,10 @@ function schedule(stage: string, s: StageSchedule): string[] {
 }
 
 function temperatures(part: string, { tauS, tauT }: DistillationOptions): string[] {
-  const positive = (tau: number) => Number.isFinite(tau) && tau > 0;
-  const wanted = 'above 0 (similarities are divided by it)';
-  return [...wrong(`${part}.tauS`, tauS, positive, wanted), ...wrong(`${part}.tauT`, tauT, positive, wanted)];
+  return [
+    ...wrong(`${part}.tauS`, tauS, isTemperature, TEMPERATURE),
+    ...wrong(`${part}.tauT`, tauT, isTemperature, TEMPERATURE),
+  ];
 }
 
 function bank(

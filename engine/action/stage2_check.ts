@@ -2,6 +2,7 @@ import { UsageError } from '../errors.ts';
 import { checkMixing } from './mix.ts';
 import type { ActionOptions, Stage2Options } from './options.ts';
 import { checkHead } from './prototypes.ts';
+import { isTemperature, TEMPERATURE } from './temperature.ts';
 
 /**
  * Everything in the options that would make stage 2 undefined, found before anything is allocated. Errors: UsageError listing
@@ -27,7 +28,7 @@ export function checkStage2({ stage2: o, teacher }: ActionOptions): void {
   ];
   if (o.ancoWeight > 0) {
     problems.push(
-      ...wrong('stage2.tau', o.tau, (n) => Number.isFinite(n) && n > 0, 'above 0 (similarities are divided by it)'),
+      ...wrong('stage2.tau', o.tau, isTemperature, TEMPERATURE),
       ...count('queries', o.queries),
       ...count('negatives', o.negatives),
       ...count('headHidden', o.headHidden),

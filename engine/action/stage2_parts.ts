@@ -36,13 +36,19 @@ export interface Stage2 {
   destroy(): void;
 }
 
+/** What stage 2 begins with beside the student. */
+export interface Stage2Start {
+  /** Stage 1's teacher, which this one starts from unless stage2.teacherStart is 'student'; default the student. */
+  readonly ema?: Parameters;
+  /** The student has learnt nothing yet, as no stage came before. Default false. */
+  readonly untrained?: boolean;
+}
+
 /**
  * Errors: UsageError for options that stage 2 cannot run with.
  *
  * @param network the student's, trained by stage 1
  * @param patch extents [z, y, x]
- * @param ema stage 1's teacher, which this one starts from unless stage2.teacherStart is 'student'; without one it starts
- *   from the student
  */
 export async function createStage2(
   device: Device,
@@ -51,7 +57,7 @@ export async function createStage2(
   patch: Triple,
   options: ActionOptions,
   seed: number,
-  ema?: Parameters,
+  { ema, untrained = false }: Stage2Start = {},
 ): Promise<Stage2> {
   checkStage2(options);
   const { stage2 } = options;
@@ -80,7 +86,7 @@ export async function createStage2(
   return {
     ...{ unet, options, head, teacher, labeller, learning, scalars, state },
     student: { network, ...(headParameters && { head: headParameters }) },
-    setStep: (step) => scalars.set(stage2Scalars(options, step)),
+    setStep: (step) => scalars.set(stage2Scalars(options, step, untrained)),
     destroy() {
       learning.destroy();
       scalars.destroy();
@@ -96,13 +102,12 @@ export const cycleLength = ({ steps, cycles }: Pick<Stage2Options, 'steps' | 'cy
   Math.ceil(steps / cycles);
 
 /**
- * The step scalars of step 0, 1, .... Without stage 1 the teacher is a true mean of the first students, so that it does not
- * remember the untrained one.
+ * The step scalars of step 0, 1, .... Of a student that begins untrained the teacher is a true mean of the first steps, so that
+ * it does not remember what was drawn at random.
  */
-export function stage2Scalars(options: ActionOptions, step: number): Record<Stage2Scalar, number> {
-  const { stage1a, stage1b, stage2, teacher } = options;
+export function stage2Scalars(options: ActionOptions, step: number, untrained = false): Record<Stage2Scalar, number> {
+  const { stage2, teacher } = options;
   const length = cycleLength(stage2);
-  const untrained = stage1a.steps === 0 && stage1b.steps === 0;
   return {
     learning_rate: polyRate(step % length, { ...stage2, steps: length }),
     ema_decay: untrained ? emaDecay(step, teacher.m) : teacher.m,

@@ -18,6 +18,7 @@ import { NOISE_STREAMS } from '../data/augment_streams.ts';
 import { assembleTrainer } from './assemble.ts';
 import { labelledBatch, runCounters, studentDropout, unlabelledBatch, viewOf, volumeLabels } from './batches.ts';
 import type { ConfigOf } from './config.ts';
+import { stageSteps } from './config_action.ts';
 import { networkOf, type StageInput } from './stage.ts';
 import type { Trainer } from './trainer.ts';
 
@@ -104,7 +105,8 @@ export async function createStage2Trainer(input: ActionInput): Promise<Trainer> 
   const { labelledBatch: known, unlabelledBatch: unknown, supervisedBatch } = action.stage2;
   const before = device.bytesHeld;
   const { network, student } = studentOf(input);
-  const stage = await createStage2(device, network, student, patch, action, seed);
+  const untrained = input.config.from === null && !stageSteps(action).some(({ stage }) => stage !== '2');
+  const stage = await createStage2(device, network, student, patch, action, seed, { untrained });
   const parameterBytes = device.bytesHeld - before;
 
   const counters = runCounters(device, seed);

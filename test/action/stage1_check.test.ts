@@ -18,6 +18,7 @@ test('the presets can run', () => {
 
 test('temperatures of 0, negative or absent are named, each where it is used', () => {
   refused({ global: { ...small.global, tauT: 0 } }, /global\.tauT is 0 but must be above 0/);
+  refused({ global: { ...small.global, tauT: 1e-50 } }, /global\.tauT is 1e-50 but must be above 0, and its inverse/);
   refused({ local: { ...small.local, tauS: -0.1 } }, /local\.tauS is -0.1/);
   refused({ global: { ...small.global, tauS: Number.NaN } }, /global\.tauS is NaN/);
   checkStage1({ ...small, local: { ...small.local, tauS: 0, weight: 0 } });

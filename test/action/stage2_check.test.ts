@@ -89,6 +89,7 @@ test('everything that makes the mathematics undefined is listed at once', () => 
   );
   refused({ ...paper, teacher: { ...paper.teacher, m: 1.1 } }, /teacher.m is 1.1/);
   refused(of(paper, { unlabelledBatch: 0 }), /stage2.unlabelledBatch is 0 but must be an integer of 1 or more/);
+  refused(of(paper, { tau: 1e-50 }), /stage2.tau is 1e-50/);
   checkStage2(of(paper, { tau: 0, ancoWeight: 0 }));
 });
 

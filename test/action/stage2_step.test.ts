@@ -197,14 +197,10 @@ gpuTest('the ramp, the rate and the decay of a step', async () => {
   assert.ok(Math.abs(ramp - Math.exp(-5 * 0.25)) < 1e-12, 'half way through 6 of 20 steps');
   assert.is(stage2Scalars(options, 6).ramp, 1);
   assert.is(stage2Scalars({ ...options, stage2: { ...options.stage2, ramp: 0 } }, 0).ramp, 1);
-  const untrained = {
-    ...options,
-    stage1a: { ...options.stage1a, steps: 0 },
-    stage1b: { ...options.stage1b, steps: 0 },
-  };
   assert.equal(
-    [0, 1, 30].map((step) => stage2Scalars(untrained, step).ema_decay),
+    [0, 1, 30].map((step) => stage2Scalars(options, step, true).ema_decay),
     [0, 0.5, 0.9],
+    'of a student that begins untrained',
   );
 });
 

@@ -191,6 +191,21 @@ gpuTest('what an ablation leaves out is not in the log', (device) =>
   }),
 );
 
+gpuTest('the teacher remembers the student that stage 2 began with only if it was trained', (device) =>
+  inFolder(async (folder) => {
+    const data = await phantoms(folder);
+    const action = { ...TINY.action, stage2: { ...TINY.action?.stage2, steps: 1 } };
+    for (const from of [null, 'weights of another run']) {
+      const store = memoryStore();
+      const config: TrainConfigInput = { ...TINY, validation: 0, action, without: ['stage1'], from };
+      await runTraining(await inputFor(device, data, config, store), watching());
+      const { groups } = decodeCheckpoint(store.files.get(RUN_FILES.latest) as Uint8Array, 'latest');
+      const [student, teacher] = ['student', 'teacher'].map((name) => groups.get(name));
+      (from === null ? assert.equal : assert.not.equal)(teacher, student);
+    }
+  }),
+);
+
 gpuTest('volumes that changed under the same names are noticed', (device) =>
   inFolder(async (folder) => {
     const data = await phantoms(folder);
