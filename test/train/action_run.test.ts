@@ -206,6 +206,23 @@ gpuTest('the teacher remembers the student that stage 2 began with only if it wa
   }),
 );
 
+gpuTest("stage 2's teacher starts from the teacher of stage 1b or from its student, as asked", (device) =>
+  inFolder(async (folder) => {
+    const data = await phantoms(folder);
+    for (const teacherStart of ['ema', 'student'] as const) {
+      const store = memoryStore();
+      const stage2 = { ...TINY.action?.stage2, teacherStart };
+      // a teacher that never moves is at the end what it was at the beginning
+      const action = { ...TINY.action, teacher: { m: 1 }, stage2 };
+      await runTraining(await inputFor(device, data, { ...TINY, validation: 0, action }, store), watching());
+      const groupsOf = (path: string) => decodeCheckpoint(store.files.get(path) as Uint8Array, path).groups;
+      const [before, after] = [groupsOf(RUN_FILES.stage1b), groupsOf(RUN_FILES.latest)];
+      assert.not.equal(before.get('teacher'), before.get('student'));
+      assert.equal(after.get('teacher'), before.get(teacherStart === 'ema' ? 'teacher' : 'student'));
+    }
+  }),
+);
+
 gpuTest('volumes that changed under the same names are noticed', (device) =>
   inFolder(async (folder) => {
     const data = await phantoms(folder);
