@@ -2,7 +2,7 @@ import type { Device } from '../../engine/device.ts';
 import { bytes, count } from '../report/format.ts';
 import { CollapseWatch } from '../train/collapse.ts';
 import type { TrainConfig } from '../train/config.ts';
-import { type ProgressView, plainLine, progressLine, skippedNote } from '../train/log.ts';
+import { type ProgressView, patchesOf, plainLine, progressLine, skippedNote } from '../train/log.ts';
 import type { LoopTimes } from '../train/loop.ts';
 import { PlateauWatch } from '../train/plateau.ts';
 import { RUN_FILES, type RunStore } from '../train/run_store.ts';
@@ -104,10 +104,10 @@ export class TrainingReport {
     this.plateau = new PlateauWatch();
     this.log({ kind: 'stage', stage: stage.name, step: from, time: new Date().toISOString() });
     const { parameters, volumes, inputs, step, total } = trainer.memory;
-    const { batch, patch, method } = this.config;
+    const { patch, method } = this.config;
     const what = method === 'action' ? `stage ${stage.name} of ACTION` : method;
     this.say(
-      `${from > 0 ? `continuing after step ${from}: ` : ''}${what}, ${count(stage.steps)} steps of ${batch} ${method === 'supervised' ? '' : 'labelled '}patches ` +
+      `${from > 0 ? `continuing after step ${from}: ` : ''}${what}, ${count(stage.steps)} steps of ${patchesOf(this.config, stage.name)} ` +
         `${patch.join('x')}, ${count(trainer.commands)} commands a step, GPU ${bytes(total)} ` +
         `(parameters ${bytes(parameters)}, volumes ${bytes(volumes)}, inputs ${bytes(inputs)}, step ${bytes(step)})` +
         `${validation === 0 && stage.predicts ? '; no validation cases: the last weights will be the model' : ''}`,

@@ -1,4 +1,5 @@
 import { bytes, duration } from '../report/format.ts';
+import type { TrainConfig } from './config.ts';
 
 export interface ProgressView {
   step: number;
@@ -59,4 +60,15 @@ export function skippedNote(
 ): string | undefined {
   if (!skipped) return undefined;
   return `${skipped} of ${steps} steps changed nothing, as gradients overflowed float16 and the loss scale was halved; it is ${loss_scale} now`;
+}
+
+/** What a step of a stage takes, in words. */
+export function patchesOf(config: TrainConfig, stage: string): string {
+  const { batch } = config;
+  if (config.method === 'supervised') return `${batch} patches`;
+  if (config.method !== 'action') return `${batch} labelled and ${batch} unlabelled patches`;
+  const { stage1a, stage1b, stage2 } = config.action;
+  if (stage === '1a') return `${stage1a.batch} patches`;
+  const { labelledBatch, unlabelledBatch } = stage === '1b' ? stage1b : stage2;
+  return `${labelledBatch} labelled and ${unlabelledBatch} unlabelled patches`;
 }

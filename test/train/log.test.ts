@@ -1,6 +1,7 @@
 import { test } from 'uvu';
 import * as assert from 'uvu/assert';
-import { type ProgressView, plainLine, progressLine, skippedNote } from '../../runner/train/log.ts';
+import { trainConfig } from '../../runner/train/config.ts';
+import { type ProgressView, patchesOf, plainLine, progressLine, skippedNote } from '../../runner/train/log.ts';
 
 const VIEW: ProgressView = {
   step: 150,
@@ -13,6 +14,14 @@ const VIEW: ProgressView = {
   stage: 'supervised',
 };
 const NOW = new Date('2030-01-02T03:04:05.678Z');
+
+test('what a step takes is said as the stage takes it', () => {
+  const action = trainConfig({ method: 'action', action: { stage1a: { batch: 3 }, stage2: { unlabelledBatch: 4 } } });
+  const said = ['1a', '1b', '2'].map((stage) => patchesOf(action, stage));
+  assert.equal([said[0], said[2]], ['3 patches', '2 labelled and 4 unlabelled patches']);
+  assert.is(patchesOf(trainConfig({ method: 'cps', batch: 5 }), 'cps'), '5 labelled and 5 unlabelled patches');
+  assert.is(patchesOf(trainConfig({ batch: 5 }), 'supervised'), '5 patches');
+});
 
 test('the line for terminals shows progress, rate, time left, losses, Dice and memory', () => {
   assert.is(
